@@ -1,0 +1,1 @@
+"""Workloads, load generation and reports against any S3 or Swift endpoint."""

@@ -1,0 +1,1 @@
+"""Joins colonies and foreign stores under declarative replication policies with signed proof."""

@@ -1,0 +1,1 @@
+"""Healing: finds replicas out of step by their digests, plans repairs, and performs them at a pace."""

@@ -1,0 +1,1 @@
+"""Placement: the topology, its quotas, the placement table, the ring file, and the `ringctl` command."""
