@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,10 +13,19 @@ STAMP_RUN := $(VENV)/.stamp-run
 STAMP_DEV := $(VENV)/.stamp-dev
 STAMP_SELF := $(VENV)/.stamp-self
 
-PACKAGES := bench colonnade compute_gateway federation kit model objectd proxy replicator ring
 PYTEST_WORKERS ?= 2
 PYTEST_ARGS ?=
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+
+# Programs of the system, each named as its Debian package.
+TEST_PROGRAMS := faketime wrk
+
+# One resolution for every supported Python, each archive by hash, and no word of where it came from.
+UV_VERSION := 0.13.8
+UV ?= .venv-lock/bin/uv
+LOCK_ARGS ?=
+UV_COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate $(LOCK_ARGS)
 
 # Passed through to `colonnade up`; empty means the command's own default.
 DEVICES ?=
@@ -36,18 +46,92 @@ venv: $(STAMP_SELF) $(STAMP_DEV) ## Build .venv with everything, pinned by hash
 venv-run: $(STAMP_SELF) ## Build .venv with only what a colony needs to run
 	@true
 
-# A lock without hashes would be refused: --require-hashes makes pip check each archive.
+# Runs one at a time: two makes in one tree must not install into one environment at once.
+LOCKED := flock $(VENV).lock
+
+# --require-hashes makes pip check each archive against the lock, and refuse what the lock does not name.
 $(STAMP_RUN): requirements.lock
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) --require-hashes --requirement requirements.lock
-	touch $@
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { $(MAKE) --no-print-directory python-venv; $(PYTHON) -m venv --clear $(VENV); }
+	$(LOCKED) $(PIP_INSTALL) --require-hashes --requirement requirements.lock
+	@touch $@
 
 # The packages are imported from the tree itself (editable_mode=compat writes a plain .pth, which
 # type checkers follow too), and the console scripts land in .venv/bin.
 $(STAMP_SELF): $(STAMP_RUN) pyproject.toml
-	$(PIP_INSTALL) --no-index --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
-	touch $@
+	$(LOCKED) $(PIP_INSTALL) --no-index --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
+	@touch $@
 
 $(STAMP_DEV): $(STAMP_RUN) requirements-dev.lock
-	$(PIP_INSTALL) --require-hashes --requirement requirements-dev.lock
-	touch $@
+	$(LOCKED) $(PIP_INSTALL) --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+# $(1): Debian packages. Installs them where this machine lets us; otherwise says so and goes on.
+define apt_install
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	export DEBIAN_FRONTEND=noninteractive; \
+	install="timeout 180 apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=90 $(1)"; \
+	$$install >/dev/null 2>&1 || { timeout 180 apt-get update -qq && $$install; } >/dev/null 2>&1 \
+		|| echo "not installable here: $(1)"; \
+else echo "not installed (needs root and apt-get): $(1)"; fi
+endef
+
+# Debian ships the venv module apart from the interpreter.
+.PHONY: python-venv
+python-venv:
+	@$(call apt_install,python3-venv)
+
+# A test whose program is still missing is skipped and names it.
+.PHONY: system
+system: ## Install the Debian packages that tests use, where allowed
+	@missing=""; for program in $(TEST_PROGRAMS); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -n "$$missing" ]; then $(call apt_install,$$missing); fi
+
+.PHONY: up
+up: venv-run ## Start a whole colony here (DEVICES= DATA= PORT= ARGS=)
+	@exec $(BIN)/colonnade up $(UP_ARGS)
+
+.PHONY: test
+test: venv system lint types contracts pytest ## Everything: lint, types, import contracts, all tests
+
+.PHONY: pytest
+pytest: venv ## Only the tests (PYTEST_ARGS= PYTEST_WORKERS=)
+	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: venv ## ruff
+	@$(BIN)/ruff check --quiet . && echo "lint: clean"
+
+.PHONY: types
+types: venv ## mypy --strict
+	@$(BIN)/mypy
+
+.PHONY: contracts
+contracts: venv ## The import contracts between packages
+	@output=$$($(BIN)/lint-imports 2>&1) || { echo "$$output"; exit 1; }; echo "contracts: kept"
+
+.PHONY: format
+format: venv ## Sort imports and format
+	$(BIN)/ruff check --quiet --select I --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: venv ## Measure an S3 or Swift endpoint (ARGS=)
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: bench-swift
+bench-swift: venv ## Measure a colony and OpenStack Swift side by side (ARGS=)
+	@$(BIN)/python -m bench swift $(ARGS)
+
+.PHONY: lock
+lock: $(UV) ## Resolve the locks anew (LOCK_ARGS=--upgrade for newer versions)
+	$(UV_COMPILE) pyproject.toml --group build --output-file requirements.lock
+	$(UV_COMPILE) pyproject.toml --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+.venv-lock/bin/uv:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet uv==$(UV_VERSION)
+
+.PHONY: clean
+clean: ## Remove the environment and every cache; never data
+	rm -rf .venv .venv.lock .venv-lock build dist ./*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""The small kit each daemon needs: clock, configuration, node-protocol server and client, workers, telemetry."""
+"""What each daemon needs: clock, configuration, node-protocol server and client, workers, telemetry."""

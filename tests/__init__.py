@@ -1,0 +1,1 @@
+"""The tests of the whole tree; each kind in its folder."""

@@ -1,0 +1,1 @@
+"""What tests share: programs and processes of the machine they run on."""
