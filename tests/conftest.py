@@ -45,7 +45,7 @@ def clean_environment() -> Iterator[None]:
     """Hides this machine's client settings, so that a test meets only what it says itself."""
     patch = pytest.MonkeyPatch()
     for name in list(os.environ):
-        if name.startswith(("AWS_", "OS_", "ST_", "RCLONE_", "COLONNADE_")) and name != "COLONNADE_RUN_MARK":
+        if name.startswith(("AWS_", "OS_", "ST_", "RCLONE_")):
             patch.delenv(name)
     # Everything under test is on loopback: a proxy of the machine must not stand between.
     for name in ("http_proxy", "https_proxy", "all_proxy"):

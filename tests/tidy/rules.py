@@ -15,18 +15,16 @@ MODULE_LINES_MAX = 500
 # What a pure module does without: I/O, the clock, chance, and telling anybody about it.
 IMPURE_MODULES = frozenset(
     {
-        "aiohttp", "asyncio", "concurrent", "fcntl", "glob", "httptools", "io", "logging", "mmap",
+        "aiohttp", "asyncio", "concurrent", "fcntl", "glob", "httptools", "logging", "mmap",
         "multiprocessing", "os", "pathlib", "prometheus_client", "random", "requests", "rocksdict",
         "secrets", "select", "selectors", "shutil", "signal", "socket", "sqlite3", "ssl", "structlog",
-        "subprocess", "sys", "tempfile", "threading", "time", "urllib3", "uvloop",
+        "subprocess", "tempfile", "threading", "time", "urllib3", "uvloop",
     }
 )  # fmt: skip
-_PURE_PARTS = frozenset(
-    {"os.path", "io.BytesIO", "io.StringIO", "sys.byteorder", "sys.maxsize", "sys.intern"}
-)
+_PURE_PARTS = frozenset({"os.path"})
 _IMPURE_CALLS = frozenset(
     {
-        "open", "input", "print", "datetime.now", "datetime.utcnow", "datetime.today", "date.today",
+        "open", "io.open", "input", "print", "datetime.now", "datetime.utcnow", "datetime.today", "date.today",
         "datetime.datetime.now", "datetime.date.today", "uuid.uuid1", "uuid.uuid4", "uuid4", "uuid1",
     }
 )  # fmt: skip

@@ -5,6 +5,7 @@ import subprocess
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,11 +39,15 @@ def read(path: str) -> str:
         return ""
 
 
+def project() -> dict[str, Any]:
+    """What pyproject.toml says."""
+    return tomllib.loads(read("pyproject.toml"))
+
+
 @cache
 def packages() -> tuple[str, ...]:
     """The top-level packages that the distribution ships."""
-    config = tomllib.loads(read("pyproject.toml"))
-    include = config["tool"]["setuptools"]["packages"]["find"]["include"]
+    include = project()["tool"]["setuptools"]["packages"]["find"]["include"]
     return tuple(name for name in include if "." not in name)
 
 
