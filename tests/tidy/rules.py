@@ -24,8 +24,9 @@ IMPURE_MODULES = frozenset(
 _PURE_PARTS = frozenset({"os.path"})
 _IMPURE_CALLS = frozenset(
     {
-        "open", "io.open", "input", "print", "datetime.now", "datetime.utcnow", "datetime.today", "date.today",
+        "open", "io.open", "input", "print", "datetime.now", "datetime.utcnow", "datetime.today",
         "datetime.datetime.now", "datetime.date.today", "uuid.uuid1", "uuid.uuid4", "uuid4", "uuid1",
+        "date.today",
     }
 )  # fmt: skip
 
