@@ -1,0 +1,137 @@
+"""Every error that crosses a package boundary, in one tree that knows no HTTP. Pure.
+
+    ColonnadeError
+    ├── BadRequest               the caller asks for something that cannot be
+    │   ├── InvalidName          a name outside the limits
+    │   ├── InvalidRange         a byte range outside the object
+    │   └── BadDigest            bytes do not match the checksum sent with them
+    ├── Absent                   what was named is not there
+    │   ├── NoSuchAccount
+    │   ├── NoSuchContainer
+    │   ├── NoSuchObject
+    │   └── NoSuchUpload
+    ├── Conflict                 what is there forbids the request
+    │   ├── ContainerExists
+    │   ├── ContainerNotEmpty
+    │   └── PreconditionFailed
+    ├── Denied                   who asks may not
+    ├── Unavailable              the colony cannot answer now; asking again may help
+    │   ├── NotEnoughReplicas
+    │   ├── DeadlineExceeded
+    │   ├── NodeUnreachable
+    │   ├── DeviceFull
+    │   ├── DeviceFailed
+    │   └── StaleRing            the request was placed by a ring that is no longer live
+    ├── IncompleteBody           the client went away before its body was whole
+    └── CorruptRecord            stored bytes fail their checksum or cannot be decoded
+"""
+
+from __future__ import annotations
+
+
+class ColonnadeError(Exception):
+    """The root of the tree; its text is fit for the user who caused it."""
+
+
+class BadRequest(ColonnadeError):
+    """The caller asks for something that cannot be."""
+
+
+class InvalidName(BadRequest):
+    """A name is outside the limits."""
+
+
+class InvalidRange(BadRequest):
+    """A byte range lies outside the object of `size` bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the range lies outside the {size} bytes of the object")
+        self.size = size
+
+
+class BadDigest(BadRequest):
+    """The body does not match the checksum sent with it."""
+
+
+class Absent(ColonnadeError):
+    """What was named is not there."""
+
+
+class NoSuchAccount(Absent):
+    """The account does not exist."""
+
+
+class NoSuchContainer(Absent):
+    """The container (bucket) does not exist."""
+
+
+class NoSuchObject(Absent):
+    """The object does not exist, or was deleted."""
+
+
+class NoSuchUpload(Absent):
+    """The multipart upload does not exist, or has ended."""
+
+
+class Conflict(ColonnadeError):
+    """What is there forbids the request."""
+
+
+class ContainerExists(Conflict):
+    """The container's name is taken, by `owner`."""
+
+    def __init__(self, name: str, owner: str) -> None:
+        super().__init__(f"container {name!r} exists")
+        self.owner = owner
+
+
+class ContainerNotEmpty(Conflict):
+    """A container that holds objects cannot be deleted."""
+
+
+class PreconditionFailed(Conflict):
+    """A condition of the request does not hold."""
+
+
+class Denied(ColonnadeError):
+    """Who asks may not."""
+
+
+class Unavailable(ColonnadeError):
+    """The colony cannot answer now; asking again may help."""
+
+
+class NotEnoughReplicas(Unavailable):
+    """Fewer replicas than a majority answered."""
+
+
+class DeadlineExceeded(Unavailable):
+    """The answer did not come in time."""
+
+
+class NodeUnreachable(Unavailable):
+    """No connection to a node could be had, or it broke before the answer."""
+
+
+class DeviceFull(Unavailable):
+    """The device has no room for the write and keeps its reserve."""
+
+
+class DeviceFailed(Unavailable):
+    """The device answers with errors, is read-only, or is set aside."""
+
+
+class StaleRing(Unavailable):
+    """The request names a ring epoch other than the node's own `epoch`."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"the node is at ring epoch {epoch}")
+        self.epoch = epoch
+
+
+class IncompleteBody(ColonnadeError):
+    """The client went away before its body was whole."""
+
+
+class CorruptRecord(ColonnadeError):
+    """Stored bytes fail their checksum or cannot be decoded."""

@@ -1,0 +1,149 @@
+"""What an object's entry says of it: metadata, checksums, and where its parts are. Pure.
+
+`ObjectRecord` is the value of an OBJECT entry; `PostedMetadata` is the side register that a Swift
+POST writes over it. Both are msgpack arrays that start with a format version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Final
+
+import msgpack
+
+from model.errors import CorruptRecord
+
+RECORD_VERSION: Final = 1
+POSTED: Final = "posted"
+"""Name of the side register that a metadata-only update writes."""
+TAGS: Final = "tags"
+RETENTION: Final = "retention"
+LEGAL_HOLD: Final = "legal-hold"
+
+
+class Manifest(IntEnum):
+    """Whether an object's bytes are its own or those of other objects."""
+
+    NONE = 0
+    MULTIPART = 1
+    """S3 multipart upload: parts live in the hidden container and go when the object goes."""
+    STATIC = 2
+    """Swift SLO: segments are objects of the user's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a manifest: an object of `account`, or bytes held inline.
+
+    `offset` and `size` select the bytes used, of an object of `whole` bytes. `number` is the S3
+    part number, or the 1-based position of a segment.
+    """
+
+    number: int
+    account: str
+    container: str
+    name: str
+    etag: str
+    size: int
+    offset: int = 0
+    whole: int = 0
+    inline: bytes = b""
+    checksum: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """Everything about one version of an object but its bytes.
+
+    `etag` is the hex ETag without quotes. `headers` are stored response headers under their lower
+    case names (content-encoding, cache-control, x-object-manifest, …). `user` is user metadata,
+    lower-case names without any prefix: one set for both APIs. `delete_at` is seconds since the
+    epoch, 0 for never. `checksums` maps an S3 algorithm name to its base64 value, or with a `-N`
+    suffix for a COMPOSITE one. `extra` holds what later formats add.
+    """
+
+    account: str
+    container: str
+    name: str
+    size: int
+    etag: str
+    content_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    user: Mapping[str, str] = field(default_factory=dict)
+    delete_at: int = 0
+    owner: str = ""
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    manifest: Manifest = Manifest.NONE
+    parts: tuple[Part, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PostedMetadata:
+    """What a metadata-only update replaces; None leaves the stored content type."""
+
+    content_type: str | None
+    headers: Mapping[str, str]
+    user: Mapping[str, str]
+    delete_at: int = 0
+
+
+def pack_record(record: ObjectRecord) -> bytes:
+    """Return the msgpack of a record."""
+    parts = [
+        (p.number, p.account, p.container, p.name, p.etag, p.size, p.offset, p.whole, p.inline, p.checksum)
+        for p in record.parts
+    ]
+    return _pack(
+        (
+            RECORD_VERSION,
+            record.account,
+            record.container,
+            record.name,
+            record.size,
+            record.etag,
+            record.content_type,
+            record.headers,
+            record.user,
+            record.delete_at,
+            record.owner,
+            record.checksums,
+            record.manifest,
+            parts,
+            record.extra,
+        )
+    )
+
+
+def unpack_record(packed: bytes) -> ObjectRecord:
+    """Return the record of a msgpack. Raises CorruptRecord for one that cannot be decoded."""
+    fields = _unpack(packed, 15)
+    parts = tuple(Part(*part) for part in fields[13])
+    return ObjectRecord(*fields[1:12], Manifest(fields[12]), parts, fields[14])
+
+
+def pack_posted(posted: PostedMetadata) -> bytes:
+    """Return the msgpack of a metadata-only update."""
+    return _pack((RECORD_VERSION, posted.content_type, posted.headers, posted.user, posted.delete_at))
+
+
+def unpack_posted(packed: bytes) -> PostedMetadata:
+    """Return the update of a msgpack. Raises CorruptRecord for one that cannot be decoded."""
+    return PostedMetadata(*_unpack(packed, 5)[1:])
+
+
+def _pack(fields: tuple[object, ...]) -> bytes:
+    packed: bytes = msgpack.packb(fields, unicode_errors="surrogateescape")
+    return packed
+
+
+def _unpack(packed: bytes, count: int) -> list[Any]:
+    try:
+        fields = msgpack.unpackb(packed, unicode_errors="surrogateescape", strict_map_key=False)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise CorruptRecord(f"metadata cannot be decoded: {error}") from error
+    if not isinstance(fields, list) or len(fields) != count or fields[0] != RECORD_VERSION:
+        raise CorruptRecord("metadata is of an unknown form")
+    return fields
