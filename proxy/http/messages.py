@@ -1,4 +1,4 @@
-"""Requests and responses as the API packages see them, free of any server's details.
+"""Requests and responses as the API packages see them, free of any server's details. Pure.
 
 `Request` and `Response` are made by `proxy.http.protocol` and by unit tests alike: a test builds a
 Request with `BodyStream.of(b"…")` and reads the Response it gets back.
