@@ -100,7 +100,8 @@ class Entry:
         head = ROW_HEAD.pack(ROW_VERSION << 4 | self.kind, self.stamp, self.size, len(self.value))
         if not self.sides:
             return head + self.value
-        return head + self.value + msgpack.packb(self.sides)
+        packed: bytes = msgpack.packb(self.sides)
+        return head + self.value + packed
 
 
 def make_key(table: Table, digest: bytes, suffix: bytes = b"") -> bytes:

@@ -121,7 +121,7 @@ def unpack_record(packed: bytes) -> ObjectRecord:
     """Return the record of a msgpack. Raises CorruptRecord for one that cannot be decoded."""
     fields = _unpack(packed, 15)
     parts = tuple(Part(*part) for part in fields[13])
-    return ObjectRecord(*fields[1:12], Manifest(fields[12]), parts, fields[14])
+    return ObjectRecord(*(*fields[1:12], Manifest(fields[12]), parts, fields[14]))
 
 
 def pack_posted(posted: PostedMetadata) -> bytes:
