@@ -1,0 +1,503 @@
+"""The wire contract of objectd: names of operations, requests and replies and their msgpack forms. Pure.
+
+Every request is a msgpack array; that of an operation on data starts with the sender's ring epoch.
+Bodies (payloads, rows of a listing) travel raw beside it. Each `pack_*` has its `unpack_*`; those of
+the hot path work on tuples, since a frozen dataclass costs more to make than the message to parse.
+
+`CONTRACT_VERSION` is what `status` tells; within a version fields are only ever appended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from enum import IntEnum, StrEnum
+from typing import Any, Final, NamedTuple
+
+import msgpack
+
+from model.entry import Table
+from model.errors import BadRequest, CorruptRecord
+from model.listing import Page, Query, RawRow
+from model.stamp import ZERO, Stamp
+from objectd.store import (
+    Buffer,
+    Change,
+    DeviceStatus,
+    Group,
+    Health,
+    Origin,
+    Outcome,
+    Pending,
+)
+
+CONTRACT_VERSION: Final = 1
+
+INLINE_BYTES_MAX: Final = 1024 * 1024
+"""A payload up to this comes with the reply of `read`, a larger one as a stream; `commit` takes as much."""
+COMMIT_BYTES_MAX: Final = 6 * 1024 * 1024
+"""All payloads of one commit; a frame holds 8 MiB."""
+ROWS_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Rows in one reply; a longer page is cut and says that more follow."""
+DIGEST_BYTES: Final = 16
+
+
+class Op(StrEnum):
+    """The operations of objectd; the value is what stands on the wire."""
+
+    COMMIT = "commit"
+    READ = "read"
+    ROWS = "rows"
+    RAW_ROWS = "rows.raw"
+    GROUPS = "groups"
+    STAGE = "stage"
+    CHANGES = "changes"
+    DIGESTS = "digests"
+    RANGES = "ranges"
+    ENTRIES = "entries"
+    PAYLOAD = "payload"
+    PENDING = "pending"
+    CONFIRM = "confirm"
+    FORGET = "forget"
+    QUARANTINED = "quarantined"
+    REPAIRS = "repairs"
+    STATUS = "status"
+    EPOCH = "epoch"
+    RING_GET = "ring.get"
+    RING_ADOPT = "ring.adopt"
+
+
+class Notice(StrEnum):
+    """What objectd tells its clients unasked."""
+
+    DEVICE = "device"
+    """[device, Health, reason]: a device went bad or came back."""
+    RING = "ring"
+    """The epoch adopted just now."""
+
+
+class Phase(IntEnum):
+    """How far a ring version has come; epoch = version * 4 + phase."""
+
+    INITIAL = 0
+    """The first version of a ring, settled since nothing came before it."""
+    WRITE_BOTH = 1
+    """Write to the homes of the old and of the new version, read from the old."""
+    READ_NEW = 2
+    """Write to both, read from the new: every partition is synced to its new homes."""
+    SETTLED = 3
+    """Only the new version counts."""
+
+
+def epoch_of(version: int, phase: int) -> int:
+    """Return the epoch of a ring version and its phase; epochs of later states are greater."""
+    return version * 4 + phase
+
+
+def split_epoch(epoch: int) -> tuple[int, Phase]:
+    """Return the ring version and the phase of an epoch."""
+    return epoch >> 2, Phase(epoch & 3)
+
+
+# commit -------------------------------------------------------------------------------------------
+
+
+class CommitWrite(NamedTuple):
+    """One entry for several devices of one node.
+
+    `need` is how many of `devices` must have it (STORED or KNOWN) before the node answers; 0 for
+    all that answer. `payload` is the index of its bytes among the call's body buffers, `staged` the
+    staging id on each device, neither for entries without bytes. `guard` is the key of the container
+    that must live on the same device.
+    """
+
+    key: bytes
+    row: bytes
+    devices: Sequence[int]
+    need: int
+    payload: int | None = None
+    staged: Mapping[int, int] | None = None
+    guard: bytes | None = None
+    if_empty: bool = False
+    origin: Origin = Origin.CLIENT
+
+
+class DeviceOutcome(NamedTuple):
+    """What became of one write on one device, and the newest base stamp it knows for the key.
+
+    A device that had not answered when the node did is missing from the reply; what fails later
+    goes to the node's repair list.
+    """
+
+    device: int
+    outcome: Outcome
+    newest: Stamp
+
+
+class Confirmation(NamedTuple):
+    """The whole write that an entry belongs to is done: these devices may forget that it was pending."""
+
+    key: bytes
+    stamp: Stamp
+    devices: Sequence[int]
+
+
+def pack_commit(
+    epoch: int,
+    writes: Sequence[CommitWrite],
+    body: Sequence[Buffer],
+    confirmations: Iterable[Confirmation] = (),
+) -> list[Any]:
+    """Return the arguments of `commit`; the body buffers follow one another on the wire."""
+    spans: list[tuple[int, int]] = []
+    at = 0
+    for buffer in body:
+        spans.append((at, len(buffer)))
+        at += len(buffer)
+    packed = []
+    for write in writes:
+        key, row, devices, need, payload, staged, guard, if_empty, origin = write
+        offset, length = (-1, 0) if payload is None else spans[payload]
+        packed.append((key, row, devices, need, offset, length, staged, guard, if_empty, int(origin)))
+    return [epoch, packed, list(confirmations)]
+
+
+_OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
+
+
+def unpack_commit_reply(head: Any) -> list[list[DeviceOutcome]]:
+    """Return the outcomes, for each write those of the devices that had answered."""
+    outcomes = _OUTCOMES
+    return [
+        [DeviceOutcome(device, outcomes[outcome], newest) for device, outcome, newest in write]
+        for write in head
+    ]
+
+
+# read ---------------------------------------------------------------------------------------------
+
+
+class Found(NamedTuple):
+    """What one device holds of a key: its row (None for nothing), and its payload's length in bytes.
+
+    `payload_bytes` is -1 where the device's copy of the payload is known to be bad.
+    """
+
+    device: int
+    row: bytes | None
+    payload_bytes: int
+
+
+def pack_read(
+    epoch: int, key: bytes, devices: Sequence[int], ask: int, span: tuple[int, int | None] | None
+) -> tuple[Any, ...]:
+    """Return the arguments of `read`; `span` is offset and length of the payload wanted, if any."""
+    if span is None:
+        return (epoch, key, devices, ask, 0, 0)
+    offset, length = span
+    return (epoch, key, devices, ask, offset, -1 if length is None else length)
+
+
+def unpack_found(packed: Any) -> list[Found]:
+    """Return what each device asked holds."""
+    return [Found(device, row, payload_bytes) for device, row, payload_bytes in packed]
+
+
+# listings -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RowsReply:
+    """One page of an index, and the totals of each device consulted.
+
+    `groups` of equal digest mean that the page is what each of them would have given. A page may be
+    shorter than the limit and yet truncated: replies are bounded in bytes.
+    """
+
+    groups: list[tuple[int, Group]]
+    page: Page
+
+
+class NameRange(NamedTuple):
+    """Rows wanted as they are: names with start <= name < end (None: no bound), reversed the last first."""
+
+    start: bytes = b""
+    end: bytes | None = None
+    limit: int = 1000
+    reverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RawRows:
+    """Rows of one device as they are, tombstones among them; `exhausted` where the range ends with them."""
+
+    device: int
+    group: Group
+    rows: list[RawRow]
+    exhausted: bool
+
+
+def pack_query(query: Query) -> tuple[Any, ...]:
+    """Return a query as its fields in order."""
+    return (
+        query.prefix, query.delimiter, query.marker, query.end_marker, query.limit, query.reverse,
+        query.inclusive_marker,
+    )  # fmt: skip
+
+
+def unpack_query(packed: Sequence[Any]) -> Query:
+    """Return the query of its fields."""
+    return Query(*packed)
+
+
+def pack_group(device: int, group: Group) -> tuple[int, int, int, bytes, int]:
+    """Return a device's totals of one index."""
+    return (device, group.count, group.bytes, group.digest.to_bytes(DIGEST_BYTES, "big"), group.last_change)
+
+
+def unpack_group(packed: Sequence[Any]) -> tuple[int, Group]:
+    """Return a device and its totals of one index."""
+    device, count, size, digest, last_change = packed
+    return device, Group(count, size, int.from_bytes(digest, "big"), last_change)
+
+
+def pack_rows(rows: Sequence[RawRow]) -> bytes:
+    """Return rows as a flat msgpack array of name, row, name, row, …: the cheapest form to make and read."""
+    flat: list[bytes] = []
+    for row in rows:
+        flat += row
+    packed: bytes = msgpack.packb(flat)
+    return packed
+
+
+def pack_rows_bounded(rows: Sequence[RawRow], bytes_max: int = ROWS_BYTES_MAX) -> tuple[bytes, int]:
+    """Return as many of the first rows as fit, packed, and their count; at least one."""
+    packed = pack_rows(rows)
+    while len(packed) > bytes_max and len(rows) > 1:
+        rows = rows[: max(1, min(len(rows) - 1, len(rows) * bytes_max // len(packed)))]
+        packed = pack_rows(rows)
+    return packed, len(rows)
+
+
+def unpack_rows(packed: Buffer) -> list[RawRow]:
+    """Return the rows of a flat array. Raises CorruptRecord."""
+    try:
+        flat = iter(msgpack.unpackb(packed))
+        return list(zip(flat, flat, strict=True))
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise CorruptRecord(f"rows cannot be decoded: {error}") from error
+
+
+# repair -------------------------------------------------------------------------------------------
+
+
+class Range(NamedTuple):
+    """A range of keys on one device, lo <= key < hi: how many entries, and the sum of their fingerprints."""
+
+    lo: bytes
+    hi: bytes
+    entry_count: int
+    digest: int
+
+
+class RawEntry(NamedTuple):
+    """An entry as one device holds it."""
+
+    key: bytes
+    row: bytes
+    payload_bytes: int
+
+
+class RepairHint(NamedTuple):
+    """A write that some devices of this node should hold and did not take."""
+
+    key: bytes
+    devices: list[int]
+    noted_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """What a node says of itself. `repairs_waiting` counts its repair hints; times in milliseconds."""
+
+    contract_version: int
+    name: str
+    epoch: int
+    started_ms: int
+    ready: bool
+    devices: list[DeviceStatus]
+    repairs_waiting: int
+
+
+def pack_ranges(ranges: Iterable[Range]) -> list[Any]:
+    """Return ranges with their digests as bytes."""
+    return [(lo, hi, count, digest.to_bytes(DIGEST_BYTES, "big")) for lo, hi, count, digest in ranges]
+
+
+def unpack_ranges(packed: Iterable[Any]) -> list[Range]:
+    """Return ranges."""
+    return [Range(lo, hi, count, int.from_bytes(digest, "big")) for lo, hi, count, digest in packed]
+
+
+def pack_digests(digests: Mapping[int, int]) -> bytes:
+    """Return partition digests as 4 bytes of partition and 16 of digest each, in order of partition."""
+    return b"".join(
+        partition.to_bytes(4, "big") + digests[partition].to_bytes(DIGEST_BYTES, "big")
+        for partition in sorted(digests)
+    )
+
+
+def unpack_digests(packed: Buffer) -> dict[int, int]:
+    """Return partition digests. Raises CorruptRecord."""
+    raw = bytes(packed)
+    step = 4 + DIGEST_BYTES
+    if len(raw) % step:
+        raise CorruptRecord("partition digests of a broken length")
+    return {
+        int.from_bytes(raw[at : at + 4], "big"): int.from_bytes(raw[at + 4 : at + step], "big")
+        for at in range(0, len(raw), step)
+    }
+
+
+def pack_entries(entries: Sequence[tuple[bytes, bytes, int]]) -> bytes:
+    """Return entries as a flat msgpack array of key, row, payload bytes, …"""
+    flat: list[object] = []
+    for entry in entries:
+        flat += entry
+    packed: bytes = msgpack.packb(flat)
+    return packed
+
+
+def unpack_entries(packed: Buffer) -> list[RawEntry]:
+    """Return the entries of a flat array. Raises CorruptRecord."""
+    try:
+        flat = iter(msgpack.unpackb(packed))
+        return [RawEntry(*fields) for fields in zip(flat, flat, flat, strict=True)]
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        raise CorruptRecord(f"entries cannot be decoded: {error}") from error
+
+
+def pack_changes(changes: Iterable[Change]) -> list[Any]:
+    """Return a change log's lines."""
+    return [(change.sequence, change.name, change.row) for change in changes]
+
+
+def unpack_changes(packed: Iterable[Any]) -> list[Change]:
+    """Return a change log's lines."""
+    return [Change(*fields) for fields in packed]
+
+
+def pack_pending(pending: Iterable[Pending]) -> list[Any]:
+    """Return pending writes."""
+    return [(item.key, item.stamp, item.age_ms) for item in pending]
+
+
+def unpack_pending(packed: Iterable[Any]) -> list[Pending]:
+    """Return pending writes."""
+    return [Pending(*fields) for fields in packed]
+
+
+def pack_status(status: NodeStatus) -> list[Any]:
+    """Return a node's status."""
+    return [
+        status.contract_version,
+        status.name,
+        status.epoch,
+        status.started_ms,
+        status.ready,
+        [astuple(device) for device in status.devices],
+        status.repairs_waiting,
+    ]
+
+
+def unpack_status(packed: Sequence[Any]) -> NodeStatus:
+    """Return a node's status."""
+    version, name, epoch, started_ms, ready, devices, repairs_waiting = packed[:7]
+    statuses = [DeviceStatus(device, path, Health(health), *rest) for device, path, health, *rest in devices]
+    return NodeStatus(version, name, epoch, started_ms, ready, statuses, repairs_waiting)
+
+
+# ring ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RingReply:
+    """The ring file a node has adopted, and its phase."""
+
+    version: int
+    phase: Phase
+    data: bytes
+
+    @property
+    def epoch(self) -> int:
+        """The node's ring epoch."""
+        return epoch_of(self.version, self.phase)
+
+
+def check_table(number: int) -> Table:
+    """Return the table of a number from the wire. Raises BadRequest."""
+    try:
+        return Table(number)
+    except ValueError as error:
+        raise BadRequest(f"there is no table {number}") from error
+
+
+__all__ = [
+    "COMMIT_BYTES_MAX",
+    "CONTRACT_VERSION",
+    "INLINE_BYTES_MAX",
+    "ROWS_BYTES_MAX",
+    "ZERO",
+    "Buffer",
+    "Change",
+    "CommitWrite",
+    "Confirmation",
+    "DeviceOutcome",
+    "DeviceStatus",
+    "Found",
+    "Group",
+    "Health",
+    "NameRange",
+    "NodeStatus",
+    "Notice",
+    "Op",
+    "Origin",
+    "Outcome",
+    "Page",
+    "Pending",
+    "Phase",
+    "Query",
+    "Range",
+    "RawEntry",
+    "RawRows",
+    "RepairHint",
+    "RingReply",
+    "RowsReply",
+    "Stamp",
+    "check_table",
+    "epoch_of",
+    "pack_changes",
+    "pack_commit",
+    "pack_digests",
+    "pack_entries",
+    "pack_group",
+    "pack_pending",
+    "pack_query",
+    "pack_ranges",
+    "pack_read",
+    "pack_rows",
+    "pack_rows_bounded",
+    "pack_status",
+    "split_epoch",
+    "unpack_changes",
+    "unpack_commit_reply",
+    "unpack_digests",
+    "unpack_entries",
+    "unpack_found",
+    "unpack_group",
+    "unpack_pending",
+    "unpack_query",
+    "unpack_ranges",
+    "unpack_rows",
+    "unpack_status",
+]
