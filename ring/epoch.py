@@ -19,6 +19,7 @@ from typing import Final
 
 from ring.hashing import partition_of, path_digest
 from ring.table import Ring
+from ring.topology import Device
 
 
 class Phase(IntEnum):
@@ -83,6 +84,14 @@ class Epoch:
     def stand_ins(self, digest: bytes) -> Iterator[int]:
         """Yield the devices that stand in for absent homes, best first."""
         return self.ring.handoffs(partition_of(digest, self.part_power))
+
+    def devices(self) -> Iterator[Device]:
+        """Yield the devices of the ring, and those it is moving away from."""
+        yield from self.ring.devices.values()
+        if self._old is not None:
+            for device in self._old.devices.values():
+                if device.id not in self.ring.devices:
+                    yield device
 
     def node_of(self, device_id: int) -> str:
         """Return the name of the node that owns a device."""

@@ -77,5 +77,5 @@ class Digester:
     def digests(self) -> Digests:
         """Return the digests of all that was fed."""
         md5 = self._md5.hexdigest() if self._md5 is not None else ""
-        sums = {name: base64.b64encode(running.digest()).decode() for name, running in self._checksums.items()}
+        sums = {name: base64.b64encode(one.digest()).decode() for name, one in self._checksums.items()}
         return Digests(md5, self._size, sums)
