@@ -1,0 +1,1 @@
+"""Who asks: signatures, tokens and the checksums that bodies carry."""
