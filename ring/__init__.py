@@ -1,1 +1,1 @@
-"""Placement: the topology, its quotas, the placement table, the ring file, and the `ringctl` command."""
+"""Where objects live: the placement ring of a colony, its file format and `ringctl`."""

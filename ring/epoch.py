@@ -3,9 +3,10 @@
 An *epoch* is ``ring version * 4 + phase``. While a ring changes, it goes through its phases one by
 one, and a node refuses requests placed under an older epoch than its own:
 
-    phase 0  WRITE_BOTH   writes go to the old homes and the new; reads ask the old
-    phase 1  READ_NEW     writes go to both; reads ask the new, which hold everything by now
-    phase 2  SETTLED      writes and reads use the new homes alone
+    phase 0  INITIAL      the first version of a ring: nothing came before it
+    phase 1  WRITE_BOTH   writes go to the old homes and the new; reads ask the old
+    phase 2  READ_NEW     writes go to both; reads ask the new, which hold everything by now
+    phase 3  SETTLED      writes and reads use the new homes alone
 
 Operations of neighbouring phases may overlap: every write of one and every read of the other share
 a home. docs/decisions/0005-consistency.md argues each case.
@@ -25,9 +26,10 @@ from ring.topology import Device
 class Phase(IntEnum):
     """How far a change to a ring version has gone."""
 
-    WRITE_BOTH = 0
-    READ_NEW = 1
-    SETTLED = 2
+    INITIAL = 0
+    WRITE_BOTH = 1
+    READ_NEW = 2
+    SETTLED = 3
 
 
 PHASES_MAX: Final = 4
@@ -44,8 +46,8 @@ class Epoch:
     __slots__ = ("_node_of", "_old", "number", "part_power", "phase", "ring", "salt")
 
     def __init__(self, ring: Ring, phase: Phase) -> None:
-        """Wrap a ring in a phase; a ring without a predecessor is settled whatever the phase."""
-        old = ring.previous() if phase is not Phase.SETTLED else None
+        """Wrap a ring in a phase. A ring whose predecessor is not kept counts as settled."""
+        old = ring.previous() if phase in (Phase.WRITE_BOTH, Phase.READ_NEW) else None
         self.ring = ring
         self.phase = phase
         self.number = epoch_of(ring.version, phase)
