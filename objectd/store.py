@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
@@ -29,7 +29,7 @@ class Outcome(IntEnum):
     KNOWN = 2
     """The device already held all of it."""
     SUPERSEDED = 3
-    """The device holds a newer base, told by `Written.newest`; the write's base is hidden under it."""
+    """The device holds something newer, told by `Written.newest`, that hides the write's base or a side."""
     NO_CONTAINER = 4
     """The write's guard (its container) is absent or deleted on this device; nothing was stored."""
     NOT_EMPTY = 5
@@ -49,7 +49,10 @@ class Origin(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The outcome of one write, and the newest base stamp the device knows for the key."""
+    """The outcome of one write, and the newest base stamp the device knows for the key.
+
+    For a SUPERSEDED write `newest` is the stamp that hides it, of the base or of a side register.
+    """
 
     outcome: Outcome
     newest: Stamp
@@ -62,6 +65,11 @@ class Write:
     `payload` is the object's bytes (small), or a finished staging (large), or None for entries
     without bytes. `guard` is the key of the CONTAINER entry that must be live on the same device.
     A CONTAINER tombstone with `if_empty` is refused where the container's index has live rows.
+    Both are for clients' writes alone: a repair is applied as it comes.
+
+    One Write object may be committed to several stores: what each would compute anew from it is kept
+    in `encoded` by the first. A staging belongs to one store, and is used up by its commit whatever
+    the outcome.
     """
 
     entry: Entry
@@ -69,6 +77,7 @@ class Write:
     guard: bytes | None = None
     if_empty: bool = False
     origin: Origin = Origin.CLIENT
+    encoded: list[object] = field(default_factory=list, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +125,10 @@ class Pending:
 
 
 class Health(IntEnum):
-    """Whether a device takes work."""
+    """Whether a device takes work.
+
+    On a FAILED device commits come out FAILED, and every other call raises DeviceFailed.
+    """
 
     OK = 1
     READ_ONLY = 2
@@ -164,28 +176,41 @@ class Store(Protocol):
     device_id: int
 
     def get(self, key: bytes) -> Held | None:
-        """Return what the device holds of a key (tombstones too), or None. Index only, no payload."""
+        """Return what the device holds of a key (tombstones too), or None. Index only, no payload.
 
-    def rows(self, start: bytes, end: bytes, limit: int, *, reverse: bool = False) -> list[tuple[bytes, bytes]]:
+        An entry whose payload was lost to damage is still returned, so that no reader goes back in
+        time: reading it raises CorruptRecord until a repair has brought the bytes again.
+        """
+
+    def rows(
+        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False
+    ) -> list[tuple[bytes, bytes]]:
         """Return (key, row) with start <= key < end, in key order (reversed: last first), at most limit.
 
-        Rows are in the form of model.entry, without location.
+        Rows are in the form of model.entry, without location. Entries whose payload was lost are
+        left out, here and in the digests, so that replicas see the difference.
         """
 
     def read_now(self, held: Held, offset: int, length: int) -> Buffer | None:
         """Return verified payload bytes if that needs no wait for a disk, else None.
 
-        Raises CorruptRecord (and quarantines the record) where a checksum fails.
+        Raises CorruptRecord (and quarantines the record) where a checksum fails, and Absent where the
+        payload was superseded after `held` was looked up: look it up again.
         """
 
     def read(self, held: Held, offset: int, length: int) -> AsyncIterator[Buffer]:
-        """Yield verified payload bytes in pieces of at most 1 MiB. Raises CorruptRecord, DeviceFailed."""
+        """Yield verified payload bytes in pieces of at most 1 MiB.
+
+        Raises CorruptRecord, DeviceFailed, and Absent as `read_now` does. Once the first piece has come,
+        an overwrite no longer disturbs the reader.
+        """
 
     def commit(self, writes: Sequence[Write]) -> asyncio.Future[list[Written]]:
         """Merge writes; the future resolves once all are durable and visible.
 
         Writes of one call, and calls in order of arrival, are applied in order; those that arrive
         while a flush runs share the next one (group commit). Failures are outcomes, not exceptions.
+        A call with a staging takes its place in the order once the staging has its name on the disk.
         """
 
     async def stage(self, size_hint: int | None) -> Staging:
@@ -195,7 +220,10 @@ class Store(Protocol):
         """Return the totals of the index of a placement digest."""
 
     def changes(self, digest: bytes, after: int, limit: int) -> list[Change]:
-        """Return the change log of an index after a sequence, oldest first."""
+        """Return the change log of an index after a sequence, oldest first.
+
+        Every commit that brings something new to an index row adds a line; repairs do too.
+        """
 
     def partition_digests(self, table: Table) -> dict[int, int]:
         """Return partition number to digest, for the partitions that hold entries of a table."""
@@ -213,14 +241,35 @@ class Store(Protocol):
         """Drop entries without tombstone where their newest stamp is still the one given.
 
         For tombstones that every replica has, and for partitions handed to their homes. Resolves to
-        the count dropped.
+        the count dropped once that is durable; a device that fails drops none.
         """
 
     def quarantined(self, limit: int) -> list[bytes]:
-        """Return the keys of records set aside because their bytes failed a checksum."""
+        """Return the keys of entries set aside because their bytes failed a checksum.
+
+        A key leaves the list when a repair, or anything newer, is committed.
+        """
 
     def scrub(self, budget_bytes: int) -> AsyncIterator[int]:
-        """Verify records, oldest verified first, yielding the bytes read in each step."""
+        """Verify records, oldest verified first, yielding the bytes read in each step.
+
+        Ends after `budget_bytes`, or sooner when everything was verified once; the next call goes on
+        where this one ended, also after a restart.
+        """
+
+    async def compact(self, budget_bytes: int) -> int:
+        """Give dead space back, and drop change log lines past their retention.
+
+        Copies at most about `budget_bytes` of live records and returns the bytes it copied and
+        freed: 0 means that there is nothing worth doing. Serving goes on meanwhile.
+        """
+
+    async def check(self) -> Health:
+        """Look after the device itself and return its health; call it every second or so.
+
+        A device set aside is opened again where that has become possible; one whose folder was
+        emptied is formatted anew, so that the colony can fill it again.
+        """
 
     def status(self) -> DeviceStatus:
         """Return what an operator is told of the device."""
