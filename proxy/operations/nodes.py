@@ -25,6 +25,15 @@ CONFIRM_DELAY_MS: Final = 250
 _log = logging.getLogger(__name__)
 
 
+class StaleNode(Exception):
+    """A node is at another ring epoch than the request that it refused."""
+
+    def __init__(self, node: str, cause: StaleRing) -> None:
+        super().__init__(node)
+        self.node = node
+        self.cause = cause
+
+
 @dataclass(frozen=True, slots=True)
 class LiveRing:
     """An epoch, and the ring file it came from, to bring a node that is behind up to it."""

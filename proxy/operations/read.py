@@ -18,7 +18,7 @@ from model.errors import (
 )
 from model.stamp import Stamp
 from objectd.store import Origin
-from proxy.operations.nodes import Nodes
+from proxy.operations.nodes import Nodes, StaleNode
 from proxy.operations.quorum import ReadQuorum
 from proxy.operations.types import Buffer
 from proxy.operations.write import PATIENCE_MS, RETRY_MS, Update, write
@@ -50,19 +50,12 @@ async def find(nodes: Nodes, key: bytes, *, payload: bool = False) -> Found | No
         lookup = _Lookup(nodes, key, payload=payload)
         try:
             return await lookup.run()
-        except _Stale as stale:
+        except StaleNode as stale:
             await nodes.catch_up(stale.node, stale.cause)
         except NotEnoughReplicas:
             if loop.time() > give_up or not lookup.unreachable:
                 raise
             await asyncio.sleep(RETRY_MS / 1000)
-
-
-class _Stale(Exception):
-    def __init__(self, node: str, cause: StaleRing) -> None:
-        super().__init__(node)
-        self.node = node
-        self.cause = cause
 
 
 class _Lookup:
@@ -86,7 +79,7 @@ class _Lookup:
             rest = self.quorum.unasked([*self.quorum.answers, *self._failed])
             if not rest:
                 raise NotEnoughReplicas(
-                    f"{len(self.quorum.answers)} of {len(self.quorum.homes)} replicas answer; {self.quorum.needed} needed"
+                    f"{len(self.quorum.answers)} of {self.quorum.needed} replicas needed answer"
                 )
             await self._ask(rest, self.quorum.needed - len(self.quorum.answers))
         newest = self.quorum.newest()
@@ -117,7 +110,7 @@ class _Lookup:
             try:
                 reply = await call
             except StaleRing as error:
-                raise _Stale(node, error) from error
+                raise StaleNode(node, error) from error
             except Unavailable as error:
                 self._node_failed(node, owned, error)
             else:
@@ -251,7 +244,7 @@ async def read_payload(nodes: Nodes, found: Found, offset: int, length: int) -> 
 
 
 async def _sources(nodes: Nodes, found: Found) -> list[int]:
-    """Return the devices to read from in turn: known holders first, each tried twice, then the other homes."""
+    """Return the devices to read from in turn: holders, then the other homes, then holders again."""
     order = {device: None for owned in nodes.by_node(found.holders).values() for device in owned}
     known = [device for device in order if not nodes.absent(device)] or list(order)
     others = [device for device in nodes.epoch.read_homes(found.entry.digest) if device not in found.holders]

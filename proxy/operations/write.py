@@ -12,7 +12,7 @@ from model.errors import NodeUnreachable, StaleRing, Unavailable
 from model.stamp import ZERO, Stamp
 from objectd.contract import CommitWrite, unpack_commit_reply
 from objectd.store import Origin, Outcome
-from proxy.operations.nodes import Nodes
+from proxy.operations.nodes import Nodes, StaleNode
 from proxy.operations.quorum import Verdict, WriteQuorum, majority
 from proxy.operations.types import Buffer
 
@@ -68,22 +68,13 @@ async def write(nodes: Nodes, updates: Sequence[Update], *, patience_ms: int = P
         attempt = _Attempt(nodes, updates)
         try:
             written = await attempt.run()
-        except _Stale as stale:
+        except StaleNode as stale:
             await nodes.catch_up(stale.node, stale.cause)
             continue
         unreachable = attempt.unreachable and repeatable
         if all(one.durable for one in written) or not unreachable or loop.time() > give_up:
             return written
         await asyncio.sleep(RETRY_MS / 1000)
-
-
-class _Stale(Exception):
-    """A node is at another epoch than the request."""
-
-    def __init__(self, node: str, cause: StaleRing) -> None:
-        super().__init__(node)
-        self.node = node
-        self.cause = cause
 
 
 class _Attempt:
@@ -166,7 +157,7 @@ class _Attempt:
         try:
             outcomes = unpack_commit_reply(call.result().head)
         except StaleRing as error:
-            raise _Stale(node, error) from error
+            raise StaleNode(node, error) from error
         except Unavailable as error:
             self._node_failed(node, error)
             return
@@ -176,8 +167,7 @@ class _Attempt:
             for device, outcome, newest in of_write:
                 if outcome in _DURABLE:
                     quorum.acked(device)
-                    if newest > written.newest:
-                        written.newest = newest
+                    written.newest = max(written.newest, newest)
                 else:
                     quorum.failed(device)
                     written.refusals.add(outcome)

@@ -1,0 +1,168 @@
+"""Receiving the body of a new object: whole in memory where it is small, staged on its homes where not.
+
+Memory stays bounded: a large body is sent on chunk by chunk, to all nodes at the pace of the
+slowest that still keeps up, while a thread hashes the same chunk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from model.errors import DeviceFull, IncompleteBody, NotEnoughReplicas, StaleRing, Unavailable
+from objectd.client import StageSession
+from proxy.operations.digester import Digester
+from proxy.operations.nodes import Nodes
+from proxy.operations.quorum import Verdict, WriteQuorum
+from proxy.operations.types import BodySource, Buffer, Digests
+
+
+@dataclass(slots=True)
+class ReceivedBody:
+    """A whole body: `payload` in memory, or `staged` on devices (staging id by device)."""
+
+    digests: Digests
+    payload: Buffer | None = None
+    staged: Mapping[int, int] | None = None
+    sessions: list[StageSession] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Throw away what was staged and not committed."""
+        for session in self.sessions:
+            session.close()
+
+
+async def receive(
+    nodes: Nodes,
+    key: bytes,
+    body: BodySource,
+    algorithms: tuple[str, ...],
+    *,
+    inline_bytes_max: int,
+) -> ReceivedBody:
+    """Take in a body that will be stored under a key.
+
+    Raises IncompleteBody where it is shorter than its declared length, what the body itself
+    raises, and DeviceFull or NotEnoughReplicas where no majority of homes can take the bytes.
+    """
+    digester = Digester(algorithms)
+    held = bytearray()
+    chunks = body.chunks()
+    async for chunk in chunks:
+        if len(held) + len(chunk) > inline_bytes_max:
+            staging = await _Staging.begin(nodes, key, body.length)
+            try:
+                return await _stage_rest(staging, digester, held, chunk, _Chunks(chunks, body.length))
+            except BaseException:
+                staging.close()
+                raise
+        held += chunk
+    _check_length(len(held), body.length)
+    payload = bytes(held)
+    await digester.update(payload)
+    return ReceivedBody(digester.digests(), payload if payload else None)
+
+
+async def _stage_rest(
+    staging: _Staging, digester: Digester, first: Buffer, second: Buffer, rest: _Chunks
+) -> ReceivedBody:
+    for chunk in (bytes(first), second):
+        await staging.send(chunk, digester)
+    async for chunk in rest.chunks:
+        await staging.send(chunk, digester)
+    digests = digester.digests()
+    _check_length(digests.size, rest.length)
+    return ReceivedBody(digests, staged=await staging.finish(), sessions=staging.sessions)
+
+
+def _check_length(size: int, length: int | None) -> None:
+    if length is not None and size != length:
+        raise IncompleteBody(f"the body ended after {size} of {length} bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunks:
+    chunks: AsyncIterator[Buffer]
+    length: int | None
+
+
+class _Staging:
+    """The bytes of one object on their way to every node that has a home of it."""
+
+    def __init__(self, quorum: WriteQuorum) -> None:
+        self._quorum = quorum
+        self._by_session: dict[StageSession, list[int]] = {}
+        self._last_error: Unavailable | None = None
+
+    @property
+    def sessions(self) -> list[StageSession]:
+        """The sessions still open."""
+        return list(self._by_session)
+
+    @classmethod
+    async def begin(cls, nodes: Nodes, key: bytes, length: int | None) -> _Staging:
+        """Open a session on each node with a home of the key (or a stand-in for one that is absent)."""
+        digest = key[1:17]
+        sets = nodes.epoch.home_sets(digest)
+        staging = cls(WriteQuorum(sets))
+        homes = list({device: None for one in sets for device in one})
+        for node, devices in nodes.by_node([*homes, *nodes.stand_ins(digest, homes)]).items():
+            try:
+                session = await nodes.client(node).stage(devices, length, epoch=nodes.epoch.number)
+            except StaleRing as error:
+                await nodes.catch_up(node, error)
+                staging.close()
+                return await cls.begin(nodes, key, length)
+            except Unavailable as error:
+                nodes.note_down(node)
+                staging._fail(devices, error)
+            else:
+                staging._by_session[session] = list(devices)
+        return staging
+
+    async def send(self, chunk: Buffer, digester: Digester) -> None:
+        """Send a chunk to every node and hash it meanwhile; a node that fails is left behind."""
+        # The session keeps the buffer until it is on the wire, the body reuses it: hence one copy.
+        kept = bytes(chunk)
+        sends = [session.send(kept) for session in self._by_session]
+        *outcomes, hashed = await asyncio.gather(*sends, digester.update(kept), return_exceptions=True)
+        if isinstance(hashed, BaseException):
+            raise hashed
+        for session, outcome in zip(self.sessions, outcomes, strict=True):
+            self._note(session, outcome)
+
+    async def finish(self) -> dict[int, int]:
+        """Return the staging id on each device that has all of the bytes on stable storage."""
+        sessions = self.sessions
+        outcomes = await asyncio.gather(*(one.finish() for one in sessions), return_exceptions=True)
+        staged: dict[int, int] = {}
+        for session, outcome in zip(sessions, outcomes, strict=True):
+            if isinstance(outcome, dict):
+                missing = [device for device in self._by_session[session] if device not in outcome]
+                self._fail(missing, None)
+                staged |= outcome
+            else:
+                self._note(session, outcome)
+        return staged
+
+    def _note(self, session: StageSession, outcome: object) -> None:
+        if isinstance(outcome, Unavailable):
+            session.close()
+            self._fail(self._by_session.pop(session), outcome)
+        elif isinstance(outcome, BaseException):
+            raise outcome
+
+    def _fail(self, devices: Iterable[int], error: Unavailable | None) -> None:
+        self._last_error = error or self._last_error
+        for device in devices:
+            self._quorum.failed(device)
+        if self._quorum.verdict() is Verdict.FAILED:
+            if isinstance(self._last_error, DeviceFull):
+                raise self._last_error
+            raise NotEnoughReplicas(f"too few devices can take the object: {self._last_error}")
+
+    def close(self) -> None:
+        """Throw away what was sent."""
+        for session in self._by_session:
+            session.close()

@@ -1,0 +1,105 @@
+"""The colony as the API verbs see it: one object with every operation, whatever the API."""
+
+from __future__ import annotations
+
+from model.names import SYSTEM_ACCOUNT, ContainerPath
+from model.stamp import stamp_ms
+from proxy.operations.containers import Containers
+from proxy.operations.nodes import Nodes
+from proxy.operations.objects import Objects
+
+_BUCKETS = ContainerPath(SYSTEM_ACCOUNT, "\0buckets")
+_PAGE_ROWS = 10_000
+
+
+class Colony:
+    """Every operation on objects, containers and accounts."""
+
+    def __init__(
+        self, nodes: Nodes, *, inline_bytes_max: int = 1 << 20, container_cache_ms: int = 1000
+    ) -> None:
+        """Serve from these nodes; see proxy.operations.objects and .containers for the limits."""
+        self.nodes = nodes
+        self._objects = objects = Objects(nodes, inline_bytes_max=inline_bytes_max)
+        self._containers = containers = Containers(nodes, cache_ms=container_cache_ms)
+        self.head_object = objects.head_object
+        self.open_object = objects.open_object
+        self.put_object = objects.put_object
+        self.post_object = objects.post_object
+        self.set_side = objects.set_side
+        self.delete_object = objects.delete_object
+        self.container = containers.container
+        self.create_container = containers.create_container
+        self.set_container = containers.set_container
+        self.delete_container = containers.delete_container
+        self.account = containers.account
+        self.create_account = containers.create_account
+        self.set_account = containers.set_account
+        self.delete_account = containers.delete_account
+
+    def clock_ms(self) -> int:
+        """Return milliseconds since the epoch, never behind a stamp seen."""
+        return stamp_ms(self.nodes.clock.next())
+
+    # Listings and totals.
+
+    async def list_objects(self, path: ContainerPath, query: Query) -> Page:
+        """Return one page of a container's objects; an absent container lists nothing."""
+        return await list_index(self.nodes, self._index(path), query)
+
+    async def list_containers(self, account: str, query: Query) -> tuple[Page, Mapping[bytes, Totals]]:
+        """Return one page of an account's containers, and the totals of those on it by name."""
+        page = await list_index(self.nodes, self.nodes.epoch.digest(account), query)
+        names = [name for name, row in page.items if row]
+        digests = [self._index(ContainerPath(account, decode_name(name))) for name in names]
+        totals = await index_totals(self.nodes, digests)
+        return page, dict(zip(names, totals, strict=True))
+
+    async def container_totals(self, path: ContainerPath) -> Totals:
+        """Return the count and the logical bytes of a container's objects."""
+        (totals,) = await index_totals(self.nodes, [self._index(path)])
+        return totals
+
+    async def account_totals(self, name: str) -> AccountTotals:
+        """Return the containers of an account, their objects and their bytes, gathered now."""
+        containers = objects = size = 0
+        marker = b""
+        while True:
+            page, totals = await self.list_containers(name, Query(marker=marker, limit=_PAGE_ROWS))
+            containers += len(totals)
+            objects += sum(one.count for one in totals.values())
+            size += sum(one.bytes for one in totals.values())
+            if not page.truncated:
+                return AccountTotals(containers, objects, size)
+            marker = page.next_marker
+
+    def _index(self, path: ContainerPath) -> bytes:
+        return self.nodes.epoch.digest(path.account, path.container)
+
+    # Bucket names, one owner each in the whole colony.
+
+    async def claim_bucket(self, name: str, account: str) -> str:
+        """Claim a bucket name for an account; return the account that holds it, maybe another."""
+        holder = await self.bucket_account(name)
+        if holder is not None:
+            return holder
+        claim = NewObject(extra={"account": account})
+        await self.put_object(_BUCKETS.object(name), claim, HeldBody(b""))
+        return await self.bucket_account(name) or account
+
+    async def bucket_account(self, name: str) -> str | None:
+        """Return the account that holds a bucket name, or None where it is free."""
+        try:
+            claim = await self.head_object(_BUCKETS.object(name))
+        except NoSuchObject:
+            return None
+        account: str = claim.record.extra["account"]
+        return account
+
+    async def release_bucket(self, name: str) -> None:
+        """Give a bucket name up; harmless where it is free."""
+        await self.delete_object(_BUCKETS.object(name))
+
+    async def close(self) -> None:
+        """Send what is still to be confirmed and close every connection."""
+        await self.nodes.close()

@@ -1,0 +1,211 @@
+"""Containers and accounts: create, look up, set, delete; each an entry with a register per setting."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from model.containers import ContainerRecord, pack_container, unpack_container
+from model.entry import Entry, Kind, Table, make_key, only_sides
+from model.errors import (
+    ContainerNotEmpty,
+    DeviceFull,
+    NoSuchAccount,
+    NoSuchContainer,
+    NotEnoughReplicas,
+)
+from model.listing import Query, pack_listed
+from model.names import HIDDEN, ContainerPath, index_key
+from model.stamp import Stamp
+from objectd.store import Outcome
+from proxy.operations.listing import list_index
+from proxy.operations.nodes import Nodes
+from proxy.operations.objects import RESTAMPS_MAX
+from proxy.operations.read import find
+from proxy.operations.types import Container
+from proxy.operations.write import Update, Written, write
+
+CACHED_MAX: Final = 10_000
+
+
+class Containers:
+    """The container and account operations of one colony.
+
+    An account is kept like a container, in a table of its own, with the empty container name.
+    """
+
+    def __init__(self, nodes: Nodes, *, cache_ms: int) -> None:
+        """Settings of a container may be served from memory for `cache_ms`."""
+        self.nodes = nodes
+        self._cache_s = cache_ms / 1000
+        self._cached: OrderedDict[ContainerPath, tuple[float, Container]] = OrderedDict()
+
+    # Look-up.
+
+    async def container(self, path: ContainerPath, *, fresh: bool = False) -> Container:
+        """Return a container's settings, at most `cache_ms` old unless `fresh`. Raises NoSuchContainer."""
+        container = await self._look_up(path, fresh=fresh)
+        if container is None:
+            raise NoSuchContainer(path.container)
+        return container
+
+    async def account(self, name: str, *, fresh: bool = False) -> Container:
+        """Return an account's settings. Raises NoSuchAccount."""
+        account = await self._look_up(ContainerPath(name, ""), fresh=fresh)
+        if account is None:
+            raise NoSuchAccount(name)
+        return account
+
+    async def _look_up(self, path: ContainerPath, *, fresh: bool) -> Container | None:
+        now = time.monotonic()
+        if not fresh and (cached := self._cached.get(path)) is not None and cached[0] > now:
+            return cached[1]
+        found = await find(self.nodes, self._key(path))
+        if found is not None:
+            self.nodes.clock.observe(found.entry.newest)
+        if found is None or found.entry.kind is not Kind.DATA:
+            # Absence is never cached: who creates a container may use it at once, through any proxy.
+            self._cached.pop(path, None)
+            return None
+        container = Container.of(path, unpack_container(found.entry.value), found.entry)
+        self._cached[path] = (now + self._cache_s, container)
+        if len(self._cached) > CACHED_MAX:
+            self._cached.popitem(last=False)
+        return container
+
+    # Change.
+
+    async def create_container(self, path: ContainerPath, owner: str, settings: Mapping[str, bytes]) -> bool:
+        """Make a container, or merge settings into one that exists; say whether it was made.
+
+        The account is made where it does not exist yet.
+        """
+        if await self._look_up(path, fresh=True) is not None:
+            if settings:
+                await self.set_container(path, settings)
+            return False
+        if not path.account.startswith(HIDDEN) and await self._account_is_absent(path.account):
+            await self.create_account(path.account, owner, {})
+        value = pack_container(ContainerRecord(path.account, path.container, owner))
+        account_row = self._account_row(path)
+        listed = pack_listed("", "", {})
+
+        def updates(stamp: Stamp) -> list[Update]:
+            entry = Entry(self._key(path), stamp, Kind.DATA, 0, value)
+            made = [Update(entry)]
+            if account_row is not None:
+                made.append(Update(Entry(account_row, stamp, Kind.DATA, 0, listed)))
+            return made
+
+        await self._write(updates)
+        if settings:
+            await self.set_container(path, settings)
+        self._cached.pop(path, None)
+        return True
+
+    async def _account_is_absent(self, name: str) -> bool:
+        return await self._look_up(ContainerPath(name, ""), fresh=False) is None
+
+    async def create_account(self, name: str, owner: str, settings: Mapping[str, bytes]) -> bool:
+        """Make an account, or merge settings into one that exists; say whether it was made."""
+        return await self.create_container(ContainerPath(name, ""), owner, settings)
+
+    async def set_container(self, path: ContainerPath, settings: Mapping[str, bytes]) -> None:
+        """Set registers of a container; an empty value removes. Raises NoSuchContainer."""
+        if await self._look_up(path, fresh=True) is None:
+            raise NoSuchContainer(path.container)
+        key = self._key(path)
+
+        def updates(stamp: Stamp) -> list[Update]:
+            return [Update(only_sides(key, {name: (stamp, value) for name, value in settings.items()}))]
+
+        await self._write(updates)
+        self._cached.pop(path, None)
+
+    async def set_account(self, name: str, settings: Mapping[str, bytes]) -> None:
+        """Set registers of an account; an empty value removes. Raises NoSuchAccount."""
+        try:
+            await self.set_container(ContainerPath(name, ""), settings)
+        except NoSuchContainer as error:
+            raise NoSuchAccount(name) from error
+
+    async def delete_container(self, path: ContainerPath) -> None:
+        """Delete an empty container. Raises NoSuchContainer, ContainerNotEmpty.
+
+        Each home refuses the tombstone while it lists a live object, so a majority of homes that
+        take it shares one with the majority of any object that was acknowledged.
+        """
+        container = await self._look_up(path, fresh=True)
+        if container is None:
+            raise NoSuchContainer(path.container)
+        digest = self.nodes.epoch.digest(path.account, path.container)
+        if (await list_index(self.nodes, digest, Query(limit=1))).items:
+            raise ContainerNotEmpty(f"container {path.container!r} is not empty")
+        tombstone = Entry(self._key(path), self.nodes.clock.next(), Kind.TOMBSTONE)
+        (written,) = await write(self.nodes, (Update(tombstone, if_empty=True),))
+        self._cached.pop(path, None)
+        if Outcome.NOT_EMPTY in written.refusals:
+            await self._restore(container)
+            raise ContainerNotEmpty(f"container {path.container!r} is not empty")
+        _raise_unless_durable((written,))
+        self.nodes.confirm(tombstone.key, tombstone.stamp, written.devices)
+        account_row = self._account_row(path)
+        if account_row is not None:
+            await self._write(lambda stamp: [Update(Entry(account_row, stamp, Kind.TOMBSTONE))])
+
+    async def _restore(self, container: Container) -> None:
+        """Bring back a container that some homes took for empty while others had just got an object."""
+        entry = container.entry
+        key = entry.key
+
+        def updates(stamp: Stamp) -> list[Update]:
+            after = Stamp((int.from_bytes(stamp, "big") + 1).to_bytes(len(stamp), "big"))
+            sides = {name: (after, value) for name, (_, value) in entry.sides.items()}
+            return [Update(Entry(key, stamp, Kind.DATA, entry.size, entry.value, sides))]
+
+        await self._write(updates)
+
+    async def delete_account(self, name: str) -> None:
+        """Delete an account without containers. Raises NoSuchAccount, ContainerNotEmpty."""
+        try:
+            await self.delete_container(ContainerPath(name, ""))
+        except NoSuchContainer as error:
+            raise NoSuchAccount(name) from error
+
+    # Helpers.
+
+    async def _write(self, build: Callable[[Stamp], list[Update]]) -> None:
+        clock = self.nodes.clock
+        for _ in range(RESTAMPS_MAX):
+            stamp = clock.next()
+            updates = build(stamp)
+            written = await write(self.nodes, updates)
+            _raise_unless_durable(written)
+            newest = max(one.newest for one in written)
+            if newest <= stamp or newest[8:] == stamp[8:]:
+                for update, one in zip(updates, written, strict=True):
+                    self.nodes.confirm(update.entry.key, update.entry.newest, one.devices)
+                return
+            clock.observe(newest)
+        raise NotEnoughReplicas("the container is changed by so many at once that this change found no place")
+
+    def _key(self, path: ContainerPath) -> bytes:
+        if not path.container:
+            return make_key(Table.ACCOUNT, self.nodes.epoch.digest(path.account))
+        return make_key(Table.CONTAINER, self.nodes.epoch.digest(path.account, path.container))
+
+    def _account_row(self, path: ContainerPath) -> bytes | None:
+        """Return the key of the row that lists a container in its account; hidden ones are not listed."""
+        if not path.container or path.container.startswith(HIDDEN):
+            return None
+        return index_key(self.nodes.epoch.digest(path.account), path.container)
+
+
+def _raise_unless_durable(written: list[Written] | tuple[Written, ...]) -> None:
+    if all(one.durable for one in written):
+        return
+    if any(Outcome.FULL in one.refusals for one in written):
+        raise DeviceFull("too many of the devices that should hold this are full")
+    raise NotEnoughReplicas("the write did not reach a majority of its replicas")

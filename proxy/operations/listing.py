@@ -1,0 +1,237 @@
+"""Listing an index so that it shows every acknowledged write: one replica's page, or a merge of several."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from model.entry import Table, from_row, make_key, merge
+from model.errors import NodeUnreachable, NotEnoughReplicas, StaleRing, Unavailable
+from model.listing import Page, Query, RawRow, Scan, after_prefix, list_page
+from objectd.contract import NameRange, RawRows, RowsReply
+from objectd.store import Group, Origin
+from proxy.operations.nodes import Nodes, StaleNode
+from proxy.operations.quorum import majority
+from proxy.operations.types import Totals
+from proxy.operations.write import PATIENCE_MS, RETRY_MS, Update, write
+
+WINDOW_ROWS: Final = 2_000
+
+
+async def list_index(nodes: Nodes, digest: bytes, query: Query) -> Page:
+    """Return one page of the index of a placement digest. Raises NotEnoughReplicas."""
+    if query.limit <= 0:
+        return Page((), False)
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + PATIENCE_MS / 1000
+    while True:
+        try:
+            return await _list_once(nodes, digest, query)
+        except StaleNode as stale:
+            await nodes.catch_up(stale.node, stale.cause)
+        except _Unreached as error:
+            if loop.time() > give_up:
+                raise NotEnoughReplicas("too few replicas of the index answer") from error
+            await asyncio.sleep(RETRY_MS / 1000)
+
+
+class _Unreached(Exception):
+    """Fewer replicas than a majority answered."""
+
+
+async def _list_once(nodes: Nodes, digest: bytes, query: Query) -> Page:
+    homes = nodes.epoch.read_homes(digest)
+    needed = majority(len(homes))
+    groups = nodes.by_node(homes)
+    node, owned = next(iter(groups.items()))
+    if len(owned) >= needed:
+        # One node holds a majority: it compares, and merges where it must, by itself.
+        reply = await _rows(nodes, node, digest, owned, query, ask=needed)
+        if reply is not None and len(reply.groups) >= needed:
+            return reply.page
+    page = await _agreed_page(nodes, digest, query, homes, needed)
+    return page if page is not None else await _merged_page(nodes, digest, query, homes)
+
+
+async def _rows(
+    nodes: Nodes, node: str, digest: bytes, owned: Sequence[int], query: Query, *, ask: int
+) -> RowsReply | None:
+    try:
+        return await nodes.client(node).rows(digest, owned, query, epoch=nodes.epoch.number, ask=ask)
+    except StaleRing as error:
+        raise StaleNode(node, error) from error
+    except Unavailable as error:
+        if isinstance(error, NodeUnreachable):
+            nodes.note_down(node)
+        return None
+
+
+async def _agreed_page(
+    nodes: Nodes, digest: bytes, query: Query, homes: Sequence[int], needed: int
+) -> Page | None:
+    """Return the page of one replica where a majority has the very same rows, else None."""
+    calls = [
+        _rows(nodes, node, digest, owned, query, ask=min(len(owned), needed))
+        if position == 0
+        else _groups(nodes, node, digest, owned)
+        for position, (node, owned) in enumerate(nodes.by_node(homes).items())
+    ]
+    first, *others = await asyncio.gather(*calls)
+    if not isinstance(first, RowsReply) or not first.groups:
+        return None
+    wanted = first.groups[0][1].digest
+    groups = [group for _, group in first.groups]
+    for other in others:
+        if isinstance(other, list):
+            groups += other
+    agreeing = sum(1 for group in groups if group.digest == wanted)
+    return first.page if agreeing >= needed else None
+
+
+async def _groups(nodes: Nodes, node: str, digest: bytes, owned: Sequence[int]) -> list[Group]:
+    try:
+        ((*found,),) = await nodes.client(node).groups([(digest, owned)], epoch=nodes.epoch.number)
+    except StaleRing as error:
+        raise StaleNode(node, error) from error
+    except Unavailable as error:
+        if isinstance(error, NodeUnreachable):
+            nodes.note_down(node)
+        return []
+    return [group for _, group in found]
+
+
+async def _merged_page(nodes: Nodes, digest: bytes, query: Query, homes: Sequence[int]) -> Page:
+    """Merge the rows of a majority of replicas, window by window, until the page is full."""
+    start, end = query.prefix, after_prefix(query.prefix) if query.prefix else None
+    if query.marker and not query.reverse:
+        start = max(start, query.marker)
+    if query.marker and query.reverse:
+        end = query.marker + b"\0" if end is None else min(end, query.marker + b"\0")
+    rows: list[RawRow] = []
+    limit = max(WINDOW_ROWS, query.limit + 1)
+    while True:
+        window = NameRange(start, end, limit, query.reverse)
+        replicas = await _raw_rows(nodes, digest, window, homes)
+        merged, exhausted = merge_window(replicas, reverse=query.reverse)
+        await _repair(nodes, digest, replicas, merged)
+        rows += merged
+        page = list_page(held_scan(rows, reverse=query.reverse), query)
+        if page.truncated or exhausted:
+            return page
+        if merged:
+            last = merged[-1][0]
+            start, end = (start, last) if query.reverse else (last + b"\0", end)
+        limit *= 2
+
+
+async def _raw_rows(nodes: Nodes, digest: bytes, window: NameRange, homes: Sequence[int]) -> list[RawRows]:
+    needed = majority(len(homes))
+    replicas: list[RawRows] = []
+    for node, owned in nodes.by_node(homes).items():
+        ask = min(len(owned), needed - len(replicas))
+        if ask <= 0:
+            break
+        try:
+            replicas += await nodes.client(node).raw_rows(
+                digest, owned, window, epoch=nodes.epoch.number, ask=ask
+            )
+        except StaleRing as error:
+            raise StaleNode(node, error) from error
+        except Unavailable as error:
+            if isinstance(error, NodeUnreachable):
+                nodes.note_down(node)
+    if len(replicas) < needed:
+        raise _Unreached
+    return replicas
+
+
+def merge_window(replicas: Sequence[RawRows], *, reverse: bool) -> tuple[list[RawRow], bool]:
+    """Merge the rows of replicas up to where all of them are known, and say whether the range ends there."""
+    cuts = [replica.rows[-1][0] for replica in replicas if not replica.exhausted and replica.rows]
+    cut = (max(cuts) if reverse else min(cuts)) if cuts else None
+    newest: dict[bytes, bytes] = {}
+    for replica in replicas:
+        for name, row in replica.rows:
+            if cut is not None and (name < cut if reverse else name > cut):
+                break
+            held = newest.get(name)
+            if held is None:
+                newest[name] = row
+            elif held != row:
+                newest[name] = merge(from_row(name, held), from_row(name, row)).to_row()
+    return sorted(newest.items(), reverse=reverse), cut is None
+
+
+async def _repair(
+    nodes: Nodes, digest: bytes, replicas: Sequence[RawRows], merged: Sequence[RawRow]
+) -> None:
+    """Write rows that a replica lacks to it, so that no later listing goes back in time."""
+    held = [(replica.device, dict(replica.rows)) for replica in replicas]
+    updates = []
+    for name, row in merged:
+        lacking = tuple(device for device, rows in held if rows.get(name) != row)
+        if lacking:
+            entry = from_row(make_key(Table.INDEX, digest, name), row)
+            updates.append(Update(entry, origin=Origin.REPAIR, only=lacking))
+    if updates:
+        written = await write(nodes, updates, patience_ms=0)
+        if not all(one.durable for one in written):
+            raise _Unreached
+
+
+def held_scan(rows: Sequence[RawRow], *, reverse: bool) -> Scan:
+    """Return a scan over rows in memory, which are in the order of the listing."""
+    ordered = rows[::-1] if reverse else rows
+    names = [name for name, _ in ordered]
+
+    def scan(start: bytes, end: bytes | None, limit: int) -> Sequence[RawRow]:
+        low = bisect_left(names, start)
+        high = len(names) if end is None else bisect_left(names, end)
+        if reverse:
+            return ordered[max(low, high - limit) : high][::-1]
+        return ordered[low : min(high, low + limit)]
+
+    return scan
+
+
+async def index_totals(nodes: Nodes, digests: Sequence[bytes]) -> list[Totals]:
+    """Return the totals of indexes, as most replicas have them."""
+    while True:
+        try:
+            return await _totals_once(nodes, digests)
+        except StaleNode as stale:
+            await nodes.catch_up(stale.node, stale.cause)
+
+
+async def _totals_once(nodes: Nodes, digests: Sequence[bytes]) -> list[Totals]:
+    asked: dict[str, list[tuple[bytes, list[int]]]] = {}
+    for digest in digests:
+        homes = nodes.epoch.read_homes(digest)
+        for node, owned in nodes.by_node(homes).items():
+            asked.setdefault(node, []).append((digest, owned))
+    seen: dict[bytes, list[Group]] = {digest: [] for digest in digests}
+    for node, wanted in asked.items():
+        try:
+            answers = await nodes.client(node).groups(wanted, epoch=nodes.epoch.number)
+        except StaleRing as error:
+            raise StaleNode(node, error) from error
+        except Unavailable as error:
+            if isinstance(error, NodeUnreachable):
+                nodes.note_down(node)
+            continue
+        for (digest, _), groups in zip(wanted, answers, strict=True):
+            seen[digest] += [group for _, group in groups]
+    needed = {digest: majority(len(nodes.epoch.read_homes(digest))) for digest in digests}
+    if any(len(seen[digest]) < needed[digest] for digest in digests):
+        raise NotEnoughReplicas("too few replicas of an index answer")
+    return [_best_totals(seen[digest]) for digest in digests]
+
+
+def _best_totals(groups: Sequence[Group]) -> Totals:
+    """Return the totals that most replicas agree on; among equals, of the one that lists most."""
+    votes = Counter(group.digest for group in groups)
+    best = max(groups, key=lambda group: (votes[group.digest], group.count))
+    return Totals(best.count, best.bytes)

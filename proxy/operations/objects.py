@@ -1,0 +1,291 @@
+"""Objects: put, find, open, post and delete, each one round of messages where it can be."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from model.entry import Entry, Kind, make_key, only_sides
+from model.entry import Table as EntryTable
+from model.errors import DeviceFull, NoSuchContainer, NoSuchObject, NotEnoughReplicas
+from model.listing import pack_listed
+from model.names import HIDDEN, ObjectPath, index_key, object_key
+from model.objects import (
+    POSTED,
+    Manifest,
+    ObjectRecord,
+    PostedMetadata,
+    pack_posted,
+    pack_record,
+    unpack_posted,
+    unpack_record,
+)
+from model.stamp import Stamp, stamp_ms
+from objectd.store import Outcome
+from proxy.operations.body import ReceivedBody, receive
+from proxy.operations.nodes import Nodes
+from proxy.operations.parts import read_parts
+from proxy.operations.read import Found, find, read_payload
+from proxy.operations.types import (
+    BodySource,
+    Buffer,
+    NewObject,
+    OpenObject,
+    Precondition,
+    StoredObject,
+)
+from proxy.operations.write import Update, Written, write
+
+RESTAMPS_MAX: Final = 8
+
+
+class Objects:
+    """The object operations of one colony."""
+
+    def __init__(self, nodes: Nodes, *, inline_bytes_max: int) -> None:
+        """Objects of at most `inline_bytes_max` go to the nodes in one message, larger ones as streams."""
+        self.nodes = nodes
+        self.inline_bytes_max = inline_bytes_max
+
+    # Read.
+
+    async def look_up(self, path: ObjectPath, *, payload: bool = False) -> tuple[StoredObject, Found] | None:
+        """Return what is stored under a name now, or None for nothing, deleted or expired."""
+        found = await find(self.nodes, self._key(path), payload=payload)
+        if found is None:
+            return None
+        self.nodes.clock.observe(found.entry.newest)
+        if found.entry.kind is not Kind.DATA:
+            return None
+        stored = stored_object(path, found.entry)
+        delete_at = stored.record.delete_at
+        if delete_at and delete_at * 1000 <= stamp_ms(self.nodes.clock.next()):
+            return None
+        return stored, found
+
+    async def head_object(self, path: ObjectPath) -> StoredObject:
+        """Return an object's record. Raises NoSuchObject."""
+        looked_up = await self.look_up(path)
+        if looked_up is None:
+            raise NoSuchObject(path.name)
+        return looked_up[0]
+
+    async def open_object(self, path: ObjectPath) -> OpenObject:
+        """Return an object's record and a way to its bytes. Raises NoSuchObject."""
+        looked_up = await self.look_up(path, payload=True)
+        if looked_up is None:
+            raise NoSuchObject(path.name)
+        stored, found = looked_up
+        if stored.record.manifest is not Manifest.NONE:
+            parts = stored.record.parts
+
+            def read_joined(offset: int, length: int) -> AsyncIterator[Buffer]:
+                return read_parts(self.open_object, parts, offset, length)
+
+            return OpenObject(stored, None, read_joined)
+
+        def read(offset: int, length: int) -> AsyncIterator[Buffer]:
+            return read_payload(self.nodes, found, offset, length)
+
+        data = b"" if stored.record.size == 0 else found.payload
+        return OpenObject(stored, data, read)
+
+    # Write.
+
+    async def put_object(
+        self, path: ObjectPath, new: NewObject, body: BodySource, *, precondition: Precondition | None = None
+    ) -> StoredObject:
+        """Store an object, replacing what is there. Nothing is visible before all of it is durable.
+
+        Raises NoSuchContainer, NotEnoughReplicas, DeviceFull, what the body raises, what
+        `new.verify` raises and what `precondition` raises.
+        """
+        if precondition is not None:
+            await self._check(path, precondition)
+        received = await receive(
+            self.nodes, self._key(path), body, new.checksums, inline_bytes_max=self.inline_bytes_max
+        )
+        try:
+            if new.verify is not None:
+                new.verify(received.digests)
+            if received.staged is not None:
+                # Learn the newest stamp first: staged bytes can be committed only once.
+                await self.look_up(path)
+            return await self._store(path, new, received)
+        finally:
+            received.close()
+
+    async def _check(self, path: ObjectPath, precondition: Precondition) -> None:
+        looked_up = await self.look_up(path)
+        precondition(None if looked_up is None else looked_up[0])
+
+    async def _store(self, path: ObjectPath, new: NewObject, received: ReceivedBody) -> StoredObject:
+        record = _record(path, new, received)
+        value = pack_record(record)
+        listed = pack_listed(record.etag, record.content_type, dict(new.listed))
+        key, row_key, guard = self._keys(path)
+
+        def updates(stamp: Stamp) -> tuple[Update, Update]:
+            sides = {name: (_just_after(stamp), side) for name, side in new.sides.items()}
+            entry = Entry(key, stamp, Kind.DATA, record.size, value, sides)
+            row = Entry(row_key, stamp, Kind.DATA, record.size, listed)
+            return Update(entry, received.payload, received.staged), Update(row, guard=guard)
+
+        stamp = await self._write_stamped(path, updates, once=received.staged is not None)
+        return StoredObject(path, record, stamp, stamp, new.sides)
+
+    async def post_object(self, path: ObjectPath, posted: PostedMetadata) -> StoredObject:
+        """Replace an object's metadata, leaving its bytes. Raises NoSuchObject."""
+        await self.head_object(path)
+        row_sides = {} if posted.content_type is None else {"type": posted.content_type.encode()}
+        await self._write_sides(path, {POSTED: pack_posted(posted)}, row_sides)
+        return await self.head_object(path)
+
+    async def set_side(self, path: ObjectPath, name: str, value: bytes) -> None:
+        """Set a side register of an object; empty removes it. Raises NoSuchObject."""
+        await self.head_object(path)
+        await self._write_sides(path, {name: value}, {})
+
+    async def _write_sides(
+        self, path: ObjectPath, sides: Mapping[str, bytes], row_sides: Mapping[str, bytes]
+    ) -> None:
+        key, row_key, guard = self._keys(path)
+
+        def updates(stamp: Stamp) -> tuple[Update, ...]:
+            of_object = only_sides(key, {name: (stamp, value) for name, value in sides.items()})
+            if not row_sides:
+                return (Update(of_object),)
+            of_row = only_sides(row_key, {name: (stamp, value) for name, value in row_sides.items()})
+            return Update(of_object), Update(of_row, guard=guard)
+
+        await self._write_stamped(path, updates)
+
+    async def delete_object(
+        self, path: ObjectPath, *, precondition: Precondition | None = None
+    ) -> StoredObject | None:
+        """Delete an object; return what was deleted, or None where there was nothing."""
+        found = await find(self.nodes, self._key(path))
+        stored = None
+        if found is not None:
+            self.nodes.clock.observe(found.entry.newest)
+            if found.entry.kind is Kind.DATA:
+                stored = stored_object(path, found.entry)
+        delete_at = stored.record.delete_at if stored is not None else 0
+        expired = bool(delete_at) and delete_at * 1000 <= stamp_ms(self.nodes.clock.next())
+        if precondition is not None:
+            precondition(None if expired else stored)
+        if stored is None:
+            return None
+        key, row_key, _ = self._keys(path)
+
+        def updates(stamp: Stamp) -> tuple[Update, Update]:
+            return Update(Entry(key, stamp, Kind.TOMBSTONE)), Update(Entry(row_key, stamp, Kind.TOMBSTONE))
+
+        await self._write_stamped(path, updates)
+        return None if expired else stored
+
+    # Helpers.
+
+    async def _write_stamped(
+        self, path: ObjectPath, build: Callable[[Stamp], Sequence[Update]], *, once: bool = False
+    ) -> Stamp:
+        """Write updates under a new stamp, and again under a newer one while they lie hidden.
+
+        A stamp of this process that is newer was given to a request that ran at the same time, so
+        being hidden under it is a right order of the two.
+        """
+        clock = self.nodes.clock
+        for _ in range(RESTAMPS_MAX):
+            stamp = clock.next()
+            updates = build(stamp)
+            written = await write(self.nodes, updates)
+            await self._raise_refusals(path, updates, written)
+            newest = max(one.newest for one in written)
+            if once or newest <= stamp or newest[8:] == stamp[8:]:
+                for update, one in zip(updates, written, strict=True):
+                    self.nodes.confirm(update.entry.key, stamp, one.devices)
+                return stamp
+            clock.observe(newest)
+        raise NotEnoughReplicas(f"{path} is written by so many at once that this write found no place")
+
+    async def _raise_refusals(
+        self, path: ObjectPath, updates: Sequence[Update], written: Sequence[Written]
+    ) -> None:
+        if all(one.durable for one in written):
+            return
+        refusals = set().union(*(one.refusals for one in written))
+        if Outcome.NO_CONTAINER in refusals:
+            await self._withdraw(updates[0].entry)
+            raise NoSuchContainer(path.container)
+        if Outcome.FULL in refusals:
+            raise DeviceFull("too many of the devices that should hold this object are full")
+        raise NotEnoughReplicas("the write did not reach a majority of its replicas")
+
+    async def _withdraw(self, entry: Entry) -> None:
+        """Hide an object that was written although its container had gone."""
+        tombstone = Entry(entry.key, self.nodes.clock.next(), Kind.TOMBSTONE)
+        await write(self.nodes, (Update(tombstone),), patience_ms=0)
+
+    def _key(self, path: ObjectPath) -> bytes:
+        return object_key(self.nodes.epoch.digest(path.account, path.container, path.name))
+
+    def _keys(self, path: ObjectPath) -> tuple[bytes, bytes, bytes | None]:
+        """Return the keys of an object, of its listing row, and of the container that must live."""
+        container = self.nodes.epoch.digest(path.account, path.container)
+        guard = None if path.container.startswith(HIDDEN) else make_key(EntryTable.CONTAINER, container)
+        return self._key(path), index_key(container, path.name), guard
+
+
+def _just_after(stamp: Stamp) -> Stamp:
+    """Return the stamp of a side register written with its base: it must be newer to survive it."""
+    return Stamp((int.from_bytes(stamp, "big") + 1).to_bytes(len(stamp), "big"))
+
+
+def _record(path: ObjectPath, new: NewObject, received: ReceivedBody) -> ObjectRecord:
+    digests = received.digests
+    return ObjectRecord(
+        path.account,
+        path.container,
+        path.name,
+        digests.size if new.stated_size is None else new.stated_size,
+        digests.md5 if new.etag is None else new.etag,
+        new.content_type,
+        new.headers,
+        new.user,
+        new.delete_at,
+        new.owner,
+        {**digests.checksums, **new.stated_checksums},
+        new.manifest,
+        new.parts,
+        new.extra,
+    )
+
+
+def stored_object(path: ObjectPath, entry: Entry) -> StoredObject:
+    """Return a DATA entry as an object, a later metadata update laid over its record."""
+    record = unpack_record(entry.value)
+    if not entry.sides:
+        return StoredObject(path, record, entry.stamp, entry.stamp, {})
+    sides = {name: value for name, (_, value) in entry.sides.items() if value}
+    posted = sides.get(POSTED)
+    modified = entry.stamp
+    if posted is not None:
+        update = unpack_posted(posted)
+        modified = entry.sides[POSTED][0]
+        record = replace(
+            record,
+            content_type=record.content_type if update.content_type is None else update.content_type,
+            headers={**_kept_headers(record), **update.headers},
+            user=update.user,
+            delete_at=update.delete_at,
+        )
+    return StoredObject(path, record, entry.stamp, modified, sides)
+
+
+def _kept_headers(record: ObjectRecord) -> dict[str, str]:
+    """Return the stored headers that describe the bytes and so outlive a metadata update."""
+    return {name: value for name, value in record.headers.items() if name in _DATA_HEADERS}
+
+
+_DATA_HEADERS: Final = frozenset(("x-static-large-object", "x-object-manifest"))
