@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from model.names import SYSTEM_ACCOUNT, ContainerPath
+from collections.abc import Mapping
+
+from model.errors import NoSuchObject
+from model.listing import Page, Query
+from model.names import SYSTEM_ACCOUNT, ContainerPath, decode_name
 from model.stamp import stamp_ms
 from proxy.operations.containers import Containers
+from proxy.operations.listing import index_totals, list_index
 from proxy.operations.nodes import Nodes
 from proxy.operations.objects import Objects
+from proxy.operations.types import AccountTotals, HeldBody, NewObject, Totals
 
 _BUCKETS = ContainerPath(SYSTEM_ACCOUNT, "\0buckets")
 _PAGE_ROWS = 10_000
