@@ -31,10 +31,12 @@ _EXIT_NO_STORE = 3
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Measure S3 and Swift stores: requests/s, MB/s, p50, p99 and server CPU per request."""
     # SIGTERM unwinds as Ctrl-C does, so that nothing which was started stays behind.
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    context.call_on_close(lambda: signal.signal(signal.SIGTERM, before))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -237,8 +239,24 @@ def _measure(stores: Sequence[RunningStore], options: dict[str, Any]) -> Report:
 def _started(stack: ExitStack, start: Callable[[], RunningStore]) -> RunningStore:
     with _progress().status("starting a store"):
         store = start()
-    stack.callback(store.stop)
+    stack.callback(_stop, store)
     return store
+
+
+def _stop(store: RunningStore) -> None:
+    with _uninterrupted():
+        store.stop()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Clean up to the end, however often Ctrl-C is pressed meanwhile."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -253,7 +271,8 @@ def _workspace(parent: Path | None, *, keep: bool) -> Iterator[Path]:
         if keep:
             click.echo(f"kept {folder}", err=True)
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            with _uninterrupted():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ class ProcessStat:
     """One process; `cpu_ticks` holds its own time and that of the children it has waited for."""
 
     pid: int
+    state: str
     parent_pid: int
     session_id: int
     cpu_ticks: int
@@ -26,6 +27,7 @@ def parse_stat(text: str) -> ProcessStat:
     fields = after.split()
     return ProcessStat(
         pid=int(before.split("(", 1)[0]),
+        state=fields[0],
         parent_pid=int(fields[1]),
         session_id=int(fields[3]),
         cpu_ticks=sum(int(value) for value in fields[11:15]),

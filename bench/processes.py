@@ -12,6 +12,7 @@ from bench.cpu import process_tree
 
 _STOP_TIMEOUT_S = 15.0
 _POLL_S = 0.05
+_ZOMBIE = "Z"
 
 
 class StoreFailed(RuntimeError):
@@ -80,7 +81,7 @@ class ProcessGroup:
 
     def stop(self) -> None:
         """End every process and its descendants: first politely, then for certain."""
-        tree = [stat.pid for stat in process_tree(self.pids)] if self._children else []
+        tree = [stat.pid for stat in process_tree(self.pids)]
         for _, child in reversed(self._children):
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
@@ -91,12 +92,24 @@ class ProcessGroup:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-        # Workers whose parent is gone keep its session, so a pid that was given out anew is not mistaken.
-        sessions = set(self.pids)
-        for stat in process_tree(self.pids) if sessions else ():
-            if stat.pid in tree and stat.session_id in sessions:
-                _kill(stat.pid)
+        self._end_orphans(frozenset(tree), deadline_s)
         self._children.clear()
+
+    def _end_orphans(self, tree: frozenset[int], deadline_s: float) -> None:
+        """Kill the workers that outlived their parent, and see them gone."""
+        while self._children:
+            # They keep their session, so that a pid given out anew is not mistaken for one of them.
+            sessions = frozenset(self.pids)
+            left = [
+                stat.pid
+                for stat in process_tree(self.pids)
+                if stat.pid in tree and stat.session_id in sessions and stat.state != _ZOMBIE
+            ]
+            if not left or time.monotonic() > deadline_s + _STOP_TIMEOUT_S:
+                return
+            for pid in left:
+                _kill(pid)
+            time.sleep(_POLL_S)
 
 
 def _kill(pid: int) -> None:

@@ -78,10 +78,11 @@ class Runner:
         return Measurement(workload.name, workload.title, self._store.name, load, server)
 
     def _drive(self, workload: Workload, plan: Plan) -> Load:
-        suited = wrk_script.suits(plan)
-        if self._driver == "wrk" and not suited:
+        if self._driver == "wrk" and not wrk_script.suits(plan):
             raise StoreFailed("wrk cannot send HEAD or DELETE, nor a counted run: choose the async driver")
-        if self._driver == "wrk" or (self._driver == "auto" and suited and load_wrk.find_wrk()):
+        if self._driver == "wrk" or (
+            self._driver == "auto" and wrk_script.costs_least(plan) and load_wrk.find_wrk()
+        ):
             return load_wrk.drive(plan, connections=workload.connections, duration_s=workload.duration_s)
         duration_s = None if workload.count_max is not None else workload.duration_s
         return load_async.drive(plan, connections=workload.connections, duration_s=duration_s)

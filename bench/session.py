@@ -58,7 +58,7 @@ def _facts(stores: Sequence[RunningStore]) -> dict[str, str]:
     facts = {
         "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{os.cpu_count()} CPUs, {_memory_gib():.0f} GiB, Linux {platform.release()}",
-        "load average before the report": f"{os.getloadavg()[0]:.1f}",
+        "load average": f"{os.getloadavg()[0]:.1f}",
     }
     return facts | {store.name: store.version for store in stores if store.version}
 

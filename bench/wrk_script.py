@@ -8,10 +8,13 @@ import json
 
 from bench.plan import Plan, Repeat
 from bench.report import Latency, Load
-from bench.workload import Operation
+from bench.workload import KIB, Operation
 
 DRIVER = "wrk"
 _MARK = "BENCH-RESULT "
+# Measured upon a server that only reads: a PUT of 4 KiB costs wrk 8 µs and the asyncio client 10, one of
+# 64 KiB 32 and 14, one of 1 MiB 930 and 190.
+_COPIED_BODY_BYTES_MAX = 16 * KIB
 
 _SCRIPT = r"""
 local heads = { %(heads)s }
@@ -60,6 +63,12 @@ def suits(plan: Plan) -> bool:
     """Whether wrk can send this plan faithfully."""
     operations = {request.operation for request in plan.requests}
     return plan.repeat is Repeat.CYCLE and Operation.HEAD not in operations and bool(operations)
+
+
+def costs_least(plan: Plan) -> bool:
+    """Whether wrk is also the cheaper client: each body that it sends is copied twice, by Lua and by wrk."""
+    sends = any(request.operation is Operation.PUT for request in plan.requests)
+    return suits(plan) and not (sends and len(plan.body) >= _COPIED_BODY_BYTES_MAX)
 
 
 def render_script(plan: Plan, *, requests_path: str, body_path: str) -> str:
