@@ -1,8 +1,9 @@
 """Finishes what random rounds left: augmenting paths over the children of one node. Pure.
 
-A child that lacks an entry may be out of reach of the entry that needs a place. Then a chain does it: the entry enters a child that
-passes another of its entries on, and so forth to the child that lacks one. Chains are sought breadth first, at first
-through entries that move anyway or that a device can spare, so that they cost nothing above the deficits.
+A child that lacks an entry may be out of reach of the entry that needs a place. Then a chain does it: the
+entry enters a child that passes another of its entries on, and so forth to the child that lacks one. Chains
+are sought breadth first, at first through entries that move anyway or that a device can spare, so that they
+cost nothing above the deficits.
 """
 
 from collections import deque
@@ -54,7 +55,7 @@ def _find_chain(floor: Floor, members: Ints, children: Ints, thrift: Thrift) -> 
     else:
         starts = [(int(c), _movable(floor, by_child[int(c)], thrift)) for c in children if need[c] < 0]
     seen = np.zeros(len(need), dtype=bool)
-    for source, entries in starts:
+    for source, _ in starts:
         if source != LOOSE:
             seen[source] = True
     for source, entries in starts:
@@ -125,7 +126,9 @@ def _trace(came: dict[int, tuple[int, int]], sink: int) -> list[tuple[int, int]]
 
 
 def _apply(floor: Floor, chain: list[tuple[int, int]]) -> bool:
-    """Perform a chain from its end; stops, still in a sound state, where an earlier step made a later one unfit."""
+    """Perform a chain from its end; stops, still in a sound state, where an earlier step made a later one
+    unfit.
+    """
     for entry, child in chain:
         one, target = np.array([entry]), np.array([child])
         if not floor.fits(one, target)[0] or (floor.child[entry] != LOOSE and not floor.spare(one)[0]):
@@ -135,7 +138,9 @@ def _apply(floor: Floor, chain: list[tuple[int, int]]) -> bool:
 
 
 def _force(floor: Floor, loose: Ints, children: Ints) -> None:
-    """Place entries that no chain could: where they crowd least, then where most is lacking; never twice on a device."""
+    """Place entries that no chain could: where they crowd least, then where most is lacking; never twice on a
+    device.
+    """
     for entry in loose.tolist():
         one = np.full(len(children), entry)
         counts = floor.count(one, children)

@@ -3,12 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ring.errors import RingError
 from ring.meta import PlacementRules, RingMeta
 from ring.placement import place
 from ring.rebalance import Rebalanced, rebalance
 from ring.table import HISTORY_VERSIONS, Ring
-from ring.errors import RingError
 from ring.topology import DEVICE_ID_MAX, Device, Topology
+
+GROWTH = 16
+REPLICAS_PER_DEVICE = 100
+PART_POWER_SUGGESTED_MIN = 8
+PART_POWER_SUGGESTED_MAX = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +43,19 @@ def first_ring(
         scatter_width=rules.scatter_width,
         seed=rules.seed,
     )
-    return Ring(RingMeta(1, part_power, replicas, salt, topology, created_ms, rules=rules, comment="created"), table)
+    return Ring(
+        RingMeta(1, part_power, replicas, salt, topology, created_ms, rules=rules, comment="created"), table
+    )
 
 
 def changed(
     ring: Ring, topology: Topology, *, created_ms: int, comment: str = "", keep: int = HISTORY_VERSIONS
 ) -> Change:
-    """Return the ring moved, with as few moves as can be, onto another topology; raises PlacementImpossible."""
+    """Return the ring moved onto another topology by the fewest moves; raises PlacementImpossible."""
     done = rebalance(ring.table, topology, rules=ring.rules, version=ring.version)
-    return Change(ring.successor(done.table, topology, created_ms=created_ms, comment=comment, keep=keep), done)
+    return Change(
+        ring.successor(done.table, topology, created_ms=created_ms, comment=comment, keep=keep), done
+    )
 
 
 def next_device_ids(ring: Ring, count: int) -> list[int]:
@@ -65,3 +74,9 @@ def next_device_ids(ring: Ring, count: int) -> list[int]:
     if len(free) < count:
         raise RingError(f"no {count} device ids are free; remove devices, or let their history expire")
     return free
+
+
+def suggest_part_power(device_count: int, replicas: int) -> int:
+    """Return a part power that leaves each device 100 replicas even after the colony grew sixteenfold."""
+    wanted = max(1, device_count * GROWTH * REPLICAS_PER_DEVICE // replicas)
+    return min(max((wanted - 1).bit_length(), PART_POWER_SUGGESTED_MIN), PART_POWER_SUGGESTED_MAX)

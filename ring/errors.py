@@ -6,7 +6,8 @@ RingError (a ColonnadeError)
 └── RingFileError         a ring file cannot be used
     ├── RingFileDamaged   torn, truncated or flipped bytes
     ├── RingFormatUnknown a format this release does not read
-    └── RingUntrusted     unsigned, or signed by a key that is not trusted
+    ├── RingUntrusted     unsigned, or signed by a key that is not trusted
+    └── RingBusy          another process is changing it
 """
 
 from model.errors import ColonnadeError
@@ -38,3 +39,7 @@ class RingFormatUnknown(RingFileError):
 
 class RingUntrusted(RingFileError):
     """The ring is unsigned, or not signed by a trusted key."""
+
+
+class RingBusy(RingFileError):
+    """Another process is changing the ring file."""

@@ -1,8 +1,8 @@
 """The order in which devices stand in for the homes of a partition. Pure.
 
-The next stand-in always comes from the least used region, in it from the least used zone, then host; ties fall by weighted
-rendezvous hashing of (partition, node), so that the load of a lost device spreads by weight. Nothing is sorted
-ahead: a stand-in costs one look at the children on its way down the tree.
+The next stand-in always comes from the least used region, in it from the least used zone, then host; ties
+fall by weighted rendezvous hashing of (partition, node), so that the load of a lost device spreads by weight.
+Nothing is sorted ahead: a stand-in costs one look at the children on its way down the tree.
 """
 
 import math

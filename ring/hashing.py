@@ -1,7 +1,7 @@
 """From an object's name to its partition. Pure.
 
-The digest is XXH3-128 over the ring's secret salt and the names, each preceded by its length, so that
-("a", "bc") and ("ab", "c") never meet. The salt keeps a client from choosing names that fall on one partition.
+The digest is XXH3-128 over the ring's secret salt and the names, each preceded by its length, so that ("a",
+"bc") and ("ab", "c") never meet. The salt keeps a client from choosing names that fall on one partition.
 """
 
 from struct import Struct

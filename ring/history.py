@@ -1,7 +1,8 @@
 """Reverse deltas: how an earlier version of a ring is kept beside the newest one. Pure.
 
-A delta holds the earlier version's meta data and, for each table slot that changed, its former device. Slots are numbered
-`partition * replicas + replica`; their gaps and the devices are deflated. A delta is unpacked only when asked for.
+A delta holds the earlier version's meta data and, for each table slot that changed, its former device. Slots
+are numbered `partition * replicas + replica`; their gaps and the devices are deflated. A delta is unpacked
+only when asked for.
 """
 
 import zlib
@@ -21,7 +22,7 @@ DELTA_FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class PackedDelta:
-    """One earlier version, packed: its number, its time and how many slots differ from the version after it."""
+    """One earlier version, packed: its number, its time, how many slots differ from the next version."""
 
     version: int
     created_ms: int

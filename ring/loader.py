@@ -1,4 +1,4 @@
-"""The driver around the pure ring: reads, maps, writes and locks ring files, makes keys, salts and new rings."""
+"""The driver around the pure ring: maps, writes and locks ring files, makes keys, salts and new rings."""
 
 import fcntl
 import mmap
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ring.change import changed, first_ring
-from ring.errors import RingFileError, RingUntrusted
+from ring.errors import RingBusy, RingFileError, RingUntrusted
 from ring.meta import PlacementRules
 from ring.ringfile import decode, encode
 from ring.signing import SigningKey, Trust, Unchecked, Unsigned, key_id
@@ -34,9 +34,9 @@ def now_ms() -> int:
 def load(path: str | Path, *, trust: Trust | None = None) -> Ring:
     """Map a ring file and return its ring.
 
-    Without `trust`, the public key pinned beside the file (`<path>.pub`, written by `save`) decides; without such a
-    pin the file must bear a signature, which is not checked. Raises RingFileError (damaged, unknown or untrusted),
-    FileNotFoundError.
+    Without `trust`, the public key pinned beside the file (`<path>.pub`, written by `save`) decides; without
+    such a pin the file must bear a signature, which is not checked. Raises RingFileError (damaged, unknown or
+    untrusted), FileNotFoundError.
     """
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
@@ -49,7 +49,8 @@ def load(path: str | Path, *, trust: Trust | None = None) -> Ring:
 
 
 def save(path: str | Path, ring: Ring, key: SigningKey) -> None:
-    """Write the ring atomically and durably, signed, and pin the signer's public key beside it at the first time.
+    """Write the ring atomically and durably, signed, and pin the signer's public key beside it at the first
+    time.
 
     Raises RingUntrusted when another key is pinned: who changes the signer replaces `<path>.pub` knowingly.
     """
@@ -80,8 +81,8 @@ def new_ring(
         devices,
         part_power=part_power,
         replicas=replicas,
-        salt=secrets.token_bytes(SALT_BYTES),
-        rules=rules or PlacementRules(seed=secrets.randbits(32)),
+        salt=random_salt(),
+        rules=rules or PlacementRules(seed=random_seed()),
         created_ms=now_ms() if created_ms is None else created_ms,
     )
 
@@ -90,6 +91,16 @@ def add_devices(ring: Ring, devices: Iterable[Device], *, comment: str = "") -> 
     """Return the next version of the ring with these devices added (or replaced, by id) and rebalanced."""
     topology = ring.topology.with_devices(devices)
     return changed(ring, topology, created_ms=now_ms(), comment=comment or "devices added").ring
+
+
+def random_salt() -> bytes:
+    """Return a new secret salt."""
+    return secrets.token_bytes(SALT_BYTES)
+
+
+def random_seed() -> int:
+    """Return a new seed for placement."""
+    return secrets.randbits(32)
 
 
 def pin_path(path: str | Path) -> Path:
@@ -145,12 +156,14 @@ def load_public_key(path: str | Path) -> Ed25519PublicKey:
 
 @contextmanager
 def locked(path: str | Path) -> Iterator[None]:
-    """Hold the advisory lock of a ring file while it is read, changed and written; raises RingFileError when taken."""
+    """Hold the advisory lock of a ring file while it is read, changed and written; raises RingFileError when
+    taken.
+    """
     with open(f"{path}.lock", "ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RingFileError(f"{path}: another command is changing this ring; try again when it is done") from None
+            raise RingBusy(f"{path}: another command is changing this ring; try again later") from None
         yield
 
 
@@ -174,7 +187,9 @@ def write_durably(path: str | Path, data: bytes, mode: int) -> None:
 def _pin(path: Path, key: Ed25519PublicKey) -> None:
     if path.exists():
         if key_id(load_public_key(path)) != key_id(key):
-            raise RingUntrusted(f"{path} pins another key than {key_id(key)}; replace it to change the signer")
+            raise RingUntrusted(
+                f"{path} pins another key than {key_id(key)}; replace it to change the signer"
+            )
         return
     pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     write_durably(path, pem, 0o644)

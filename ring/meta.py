@@ -59,13 +59,19 @@ class RingMeta:
 def pack_devices(topology: Topology) -> list[list[Any]]:
     """Return the devices as rows of plain values, in order of id."""
     return [
-        [d.id, d.region, d.zone, d.host, d.name, d.weight, d.node, d.address, d.state.value] for d in topology.devices
+        [d.id, d.region, d.zone, d.host, d.name, d.weight, d.node, d.address, d.state.value]
+        for d in topology.devices
     ]
 
 
 def unpack_devices(rows: list[list[Any]]) -> Topology:
     """Return the topology that `pack_devices` wrote."""
-    return Topology(tuple(Device(*row[:8], DeviceState(row[8])) for row in rows))
+    return Topology(tuple(_device(row) for row in rows))
+
+
+def _device(row: list[Any]) -> Device:
+    device_id, region, zone, host, name, weight, node, address, state = row
+    return Device(device_id, region, zone, host, name, weight, node, address, DeviceState(state))
 
 
 def pack_meta(meta: RingMeta) -> dict[str, Any]:
@@ -87,7 +93,7 @@ def pack_meta(meta: RingMeta) -> dict[str, Any]:
 
 
 def unpack_meta(plain: Mapping[str, Any]) -> RingMeta:
-    """Return the meta data that `pack_meta` wrote; raises RingFileDamaged when a field is missing or wrong."""
+    """Return the meta data that `pack_meta` wrote; raises RingFileDamaged when a field is wrong."""
     try:
         staged = plain["staged"]
         return RingMeta(

@@ -1,9 +1,10 @@
-"""One level of a rebalance: which child of its node each replica is in, and vectorised moves between children. Pure.
+"""One level of a rebalance: which child of its node each replica is in, and vectorised moves between
+children. Pure.
 
-An entry is a slot of the table, `partition * replicas + replica`. It is *settled* while it stays on the device that holds it and
-*loose* once it must move; a loose entry is in a node, and comes to rest on a device when the last level is done.
-A device may release no more entries than its surplus (its budget): as long as that holds, the moves of
-the whole rebalance equal the sum of the deficits.
+An entry is a slot of the table, `partition * replicas + replica`. It is *settled* while it stays on the
+device that holds it and *loose* once it must move; a loose entry is in a node, and comes to rest on a device
+when the last level is done. A device may release no more entries than its surplus (its budget): as long as
+that holds, the moves of the whole rebalance equal the sum of the deficits.
 """
 
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ LOOSE = -1
 class Stock:
     """What lasts through all levels: the device node of each settled entry (LOOSE if none) and the budgets.
 
-    `origin` is the device node that held each entry at first (LOOSE if it left the tree). `budgets[level][node]` is how
-    many entries more the node holds than its quota; only settled entries count.
+    `origin` is the device node that held each entry at first (LOOSE if it left the tree).
+    `budgets[level][node]` is how many entries more the node holds than its quota; only settled entries count.
     """
 
     tree: Tree
@@ -42,7 +43,9 @@ class Stock:
         self.device[entries] = LOOSE
 
     def affordable(self, entries: Ints, level: int) -> Ints:
-        """Return the entries, in the order given, that can go without overdrawing a budget at or below `level`."""
+        """Return the entries, in the order given, that can go without overdrawing a budget at or below
+        `level`.
+        """
         for depth in range(DEVICE, level - 1, -1):
             nodes = self.tree.node_of[depth][self.tree.device_ids[self.device[entries]]]
             entries = entries[rank_within(nodes) < self.budgets[depth][nodes]]
@@ -53,8 +56,8 @@ class Stock:
 class Floor:
     """The children of one level's nodes: where each entry is, and how many each child may and shall hold.
 
-    `child[entry]` is a node of level `level`, or LOOSE. `quota`, `low`, `high` are per node: entries in all, and
-    the least and most replicas of one partition. `held` counts the entries in each child.
+    `child[entry]` is a node of level `level`, or LOOSE. `quota`, `low`, `high` are per node: entries in all,
+    and the least and most replicas of one partition. `held` counts the entries in each child.
     """
 
     stock: Stock
@@ -68,11 +71,14 @@ class Floor:
     def count(self, entries: Ints, children: npt.NDArray[np.integer]) -> Ints:
         """Return how many replicas of each entry's partition the given child holds."""
         rows = self.child.reshape(-1, self.stock.replicas)[entries // self.stock.replicas]
-        return (rows == children[:, None]).sum(axis=1)
+        counts: Ints = (rows == children[:, None]).sum(axis=1)
+        return counts
 
     def fits(self, entries: Ints, children: npt.NDArray[np.integer]) -> Bools:
         """Return whether each entry may enter the given child without crowding its partition there."""
-        fits: Bools = (self.count(entries, children) < self.high[children]) & (self.child[entries] != children)
+        fits: Bools = (self.count(entries, children) < self.high[children]) & (
+            self.child[entries] != children
+        )
         return fits
 
     def spare(self, entries: Ints) -> Bools:

@@ -1,20 +1,22 @@
-"""Builds a placement from nothing: quotas met exactly, replicas as dispersed as the quotas allow, in O(R·P). Pure.
+"""Builds a placement from nothing: quotas met exactly, replicas as dispersed as the quotas allow, in O(R·P).
+Pure.
 
-Systematic sampling does both at once. Write the devices, in tree order, each as often as its quota, on a line of R·P slots, and
-give partition p the slots p, p + P, p + 2P, … Any subtree is an interval of that line, so it holds its share of
-each partition rounded down or up: as dispersed as can be at every level of the tree, with no search.
-The line is cut into blocks (slot modulo block count) that each shuffle the order of siblings, and subtrees then
-exchange what they hold alone between partitions, so that devices share partitions with as many others as can be. With a
-scatter width, only a few orders are drawn and nothing is exchanged: copysets (Cidon et al., USENIX ATC 2013).
+Systematic sampling does both at once. Write the devices, in tree order, each as often as its quota, on a line
+of R·P slots, and give partition p the slots p, p + P, p + 2P, … Any subtree is an interval of that line, so
+it holds its share of each partition rounded down or up: as dispersed as can be at every level of the tree,
+with no search. The line is cut into blocks (slot modulo block count) that each shuffle the order of siblings,
+and subtrees then exchange what they hold alone between partitions, so that devices share partitions with as
+many others as can be. With a scatter width, only a few orders are drawn and nothing is exchanged: copysets
+(Cidon et al., USENIX ATC 2013).
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from ring.history import Table
-from ring.meta import REPLICAS_MAX, PlacementRules
 from ring.errors import RingError
 from ring.hashing import PART_POWER_MAX
+from ring.history import Table
+from ring.meta import REPLICAS_MAX, PlacementRules
 from ring.topology import Topology
 from ring.tree import DEVICE, REGION, Ints, Tree, build_tree, ideal_quotas, whole_quotas
 
@@ -33,7 +35,8 @@ def place(
     scatter_width: int | None = None,
     seed: int,
 ) -> Table:
-    """Return a new table, uint16[2**part_power, replicas] of device ids; the same arguments give the same table.
+    """Return a new table, uint16[2**part_power, replicas] of device ids; the same arguments give the same
+    table.
 
     Raises PlacementImpossible when fewer devices take data than there are replicas.
     """
@@ -89,7 +92,9 @@ def _block_count(part_power: int, replicas: int, devices: int, scatter_width: in
 
 
 def _shuffled_tree(tree: Tree, chance: np.random.Generator) -> npt.NDArray[np.uint16]:
-    """Return the device nodes in an order in which siblings are shuffled at every level, subtrees staying whole."""
+    """Return the device nodes in an order in which siblings are shuffled at every level, subtrees staying
+    whole.
+    """
     keys = [
         chance.permutation(tree.size(level))[tree.node_of[level][tree.device_ids]]
         for level in range(DEVICE, REGION - 1, -1)
@@ -98,10 +103,12 @@ def _shuffled_tree(tree: Tree, chance: np.random.Generator) -> npt.NDArray[np.ui
 
 
 def _exchange_subtrees(tree: Tree, table: npt.NDArray[np.uint16], chance: np.random.Generator) -> None:
-    """Shuffle, in place, what each subtree holds alone of a partition among the partitions of which it does so.
+    """Shuffle, in place, what each subtree holds alone of a partition among the partitions of which it does
+    so.
 
-    Of a partition's replicas the highest subtree that holds just one is taken. Counts of that subtree and of all above it
-    do not change, and below it there is but the one replica: quotas and dispersion stay as they are.
+    Of a partition's replicas the highest subtree that holds just one is taken. Counts of that subtree and of
+    all above it do not change, and below it there is but the one replica: quotas and dispersion stay as they
+    are.
     """
     group = np.full(table.shape, -1, dtype=np.int64)
     offset = 0
@@ -125,9 +132,11 @@ def _exchange_subtrees(tree: Tree, table: npt.NDArray[np.uint16], chance: np.ran
 
 
 def _relabel(tree: Tree, table: npt.NDArray[np.uint16], chance: np.random.Generator) -> Table:
-    """Return device ids as uint16[partition, replica], partitions in random order, the first replica any of them."""
+    """Return device ids as uint16[partition, replica], partitions in random order, the first replica any of
+    them.
+    """
     replicas, partitions = table.shape
     rows = np.ascontiguousarray(tree.device_ids[table].T)[chance.permutation(partitions)]
     turn = chance.integers(0, replicas, partitions)
-    columns = (np.arange(replicas)[None, :] + turn[:, None]) % replicas
+    columns = (np.arange(replicas).reshape(1, -1) + turn.reshape(-1, 1)) % replicas
     return np.ascontiguousarray(np.take_along_axis(rows, columns, axis=1))

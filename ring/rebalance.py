@@ -1,9 +1,10 @@
 """Moves a placement onto a changed topology with as few moves as can be. Pure.
 
-Level by level, from the colony down to the devices, each node's entries are divided among its children: what lies on devices that
-left is placed where something lacks, then surplus goes to deficit, by random rounds and at last by augmenting
-paths. A device never releases more than its surplus unless dispersion forces it, so the moves equal the sum of the
-deficits, which no placement with these quotas can undercut. The certificate says whether that was reached.
+Level by level, from the colony down to the devices, each node's entries are divided among its children: what
+lies on devices that left is placed where something lacks, then surplus goes to deficit, by random rounds and
+at last by augmenting paths. A device never releases more than its surplus unless dispersion forces it, so the
+moves equal the sum of the deficits, which no placement with these quotas can undercut. The certificate says
+whether that was reached.
 """
 
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ from ring.tree import DEVICE, ROOT, Floats, Ints, Tree, build_tree, ideal_quotas
 class Certificate:
     """Proof of economy: `moves` is at least `deficits` for any placement with these quotas.
 
-    `deficits` sums, over devices, what the new quota exceeds the replicas held before; `forced` is the moves above that,
-    made for dispersion; `crowded` counts replicas that share a region, zone, host or device more than quotas require.
+    `deficits` sums, over devices, what the new quota exceeds the replicas held before; `forced` is the moves
+    above that, made for dispersion; `crowded` counts replicas that share a region, zone, host or device more
+    than quotas require.
     """
 
     moves: int
@@ -55,8 +57,8 @@ def rebalance(
 ) -> Rebalanced:
     """Return the table moved onto `topology`; each replica that can stay stays, in its column.
 
-    `version` varies the random choices from one rebalance to the next. Raises PlacementImpossible when fewer devices
-    take data than the table has replicas.
+    `version` varies the random choices from one rebalance to the next. Raises PlacementImpossible when fewer
+    devices take data than the table has replicas.
     """
     rules = rules or PlacementRules()
     tree = build_tree(topology)
@@ -64,10 +66,10 @@ def rebalance(
     ideal = ideal_quotas(tree, replicas, rules)
     flat = table.reshape(-1)
     device = tree.node_of[DEVICE][flat]
-    held = [np.bincount(tree.node_of[level][flat][device >= 0], minlength=tree.size(level)) for level in range(5)]
-    stock = Stock(
-        tree, replicas, device.copy(), device, [], np.random.default_rng((rules.seed, version))
-    )
+    held = [
+        np.bincount(tree.node_of[level][flat][device >= 0], minlength=tree.size(level)) for level in range(5)
+    ]
+    stock = Stock(tree, replicas, device.copy(), device, [], np.random.default_rng((rules.seed, version)))
     plan = _plan(tree, ideal, partitions, held)
     stock.budgets = [held[level] - plan[level] for level in range(5)]
     at = np.zeros(flat.size, dtype=np.int32)
@@ -86,15 +88,21 @@ def _plan(tree: Tree, ideal: tuple[Floats, ...], partitions: int, held: list[Int
     """Return whole quotas level by level, rounded towards what is held."""
     plan = [np.array([round(float(ideal[ROOT][0]) * partitions)], dtype=np.int64)]
     for level in range(DEVICE):
-        plan.append(round_level(tree, level, ideal[level + 1] * float(partitions), plan[level], held[level + 1]))
+        plan.append(
+            round_level(tree, level, ideal[level + 1] * float(partitions), plan[level], held[level + 1])
+        )
     return plan
 
 
 def _descend(stock: Stock, level: int, at: Places, plan: Ints, target: Floats) -> tuple[Places, int]:
-    """Divide each node's entries among its children; returns where entries are one level down, and the crowding left."""
+    """Divide each node's entries among its children; returns where entries are one level down, and the
+    crowding left.
+    """
     tree, below = stock.tree, level + 1
     partitions = at.size // stock.replicas
-    child = np.where(stock.device >= 0, tree.node_of[below][tree.device_ids[stock.device]], LOOSE).astype(np.int32)
+    child = np.where(stock.device >= 0, tree.node_of[below][tree.device_ids[stock.device]], LOOSE).astype(
+        np.int32
+    )
     held = np.bincount(child[child >= 0], minlength=tree.size(below))
     totals = np.bincount(at, minlength=tree.size(level))
     start = tree.child_start[level]

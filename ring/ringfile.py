@@ -1,16 +1,17 @@
 """The ring file: one self-describing, checksummed, signed file with the table and its history. Pure.
 
-    0      preamble, 128 bytes, little-endian: magic, format, flags, header bytes, file bytes, header XXH3-128, signature
+    0      preamble, 128 bytes, little-endian: magic, format, flags, header bytes, file bytes,
+           header XXH3-128, signature
     128    header, msgpack: the meta data, and offset, bytes, XXH3-128 and SHA-256 of each section
     4096·n table, uint16[partition, replica], little-endian, so that it can be used where it is mapped
     …      reverse deltas, newest first
 
-XXH3 finds torn and flipped bytes in microseconds at each load. The Ed25519 signature covers preamble and header, the header's
-SHA-256 sums cover the rest; they are checked when a public key is at hand. docs/ring.md is the byte-by-byte reference.
+XXH3 finds torn and flipped bytes in microseconds at each load. The Ed25519 signature covers preamble and
+header, the header's SHA-256 sums cover the rest; they are checked when a public key is at hand. docs/ring.md
+is the byte-by-byte reference.
 """
 
 import hashlib
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
@@ -60,7 +61,9 @@ def encode(ring: Ring, key: SigningKey) -> bytes:
     """Return the ring as the bytes of a ring file, signed with `key`."""
     table = ring.table.astype("<u2", copy=False).tobytes()
     blobs = [delta.blob for delta in ring.history]
-    sums = [(len(part), xxhash.xxh3_128_digest(part), hashlib.sha256(part).digest()) for part in (table, *blobs)]
+    sums = [
+        (len(part), xxhash.xxh3_128_digest(part), hashlib.sha256(part).digest()) for part in (table, *blobs)
+    ]
 
     def header_with(table_offset: int) -> bytes:
         offset = table_offset
@@ -69,7 +72,9 @@ def encode(ring: Ring, key: SigningKey) -> bytes:
             # Fixed-width offsets: the header's length must not depend on where the table starts.
             rows.append([offset.to_bytes(8, "little"), size, xxh3, sha256])
             offset += size
-        deltas = [[d.version, d.created_ms, d.slots, *row] for d, row in zip(ring.history, rows[1:], strict=True)]
+        deltas = [
+            [d.version, d.created_ms, d.slots, *row] for d, row in zip(ring.history, rows[1:], strict=True)
+        ]
         body = {**pack_meta(ring.meta), "signer": signer_of(key), "table": rows[0], "deltas": deltas}
         packed: bytes = msgpack.packb(body)
         return packed
@@ -87,8 +92,8 @@ def encode(ring: Ring, key: SigningKey) -> bytes:
 def decode(data: bytes | memoryview, *, trust: Trust = Unchecked.SIGNED_ONLY) -> Ring:
     """Return the ring in `data`, whose table is used in place (keep the buffer unchanged).
 
-    `trust` is the public keys whose signature is accepted, or what to accept without one. Raises RingFormatUnknown,
-    RingFileDamaged or RingUntrusted.
+    `trust` is the public keys whose signature is accepted, or what to accept without one. Raises
+    RingFormatUnknown, RingFileDamaged or RingUntrusted.
     """
     view = memoryview(data).toreadonly()
     header = decode_header(view, trust=trust)
@@ -114,9 +119,13 @@ def decode_header(data: bytes | memoryview, *, trust: Trust = Unchecked.SIGNED_O
         raise RingFormatUnknown("not a ring file: its first bytes are not those of one")
     _, file_format, _, header_bytes, file_bytes, checksum, signature = _PREAMBLE.unpack_from(view)
     if file_format not in _HEADER_DECODERS:
-        raise RingFormatUnknown(f"ring file format {file_format}; this release reads {sorted(_HEADER_DECODERS)}")
+        raise RingFormatUnknown(
+            f"ring file format {file_format}; this release reads {sorted(_HEADER_DECODERS)}"
+        )
     if len(view) != file_bytes or not 0 < header_bytes <= min(HEADER_BYTES_MAX, file_bytes):
-        raise RingFileDamaged(f"the file has {len(view)} bytes, its preamble promises {file_bytes}: torn or truncated")
+        raise RingFileDamaged(
+            f"the file has {len(view)} bytes, its preamble promises {file_bytes}: torn or truncated"
+        )
     raw = bytes(view[PREAMBLE_BYTES : PREAMBLE_BYTES + header_bytes])
     if xxhash.xxh3_128_digest(raw) != checksum:
         raise RingFileDamaged("the header does not match its checksum")

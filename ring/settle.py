@@ -1,4 +1,6 @@
-"""Brings the children of one node to their quotas: first what dispersion demands, then surplus to deficit. Pure."""
+"""Brings the children of one node to their quotas: first what dispersion demands, then surplus to deficit.
+Pure.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +17,9 @@ _SAMPLE_MIN = 4096
 def settle(floor: Floor, members: Ints, children: Ints) -> None:
     """Move entries of one node (`members`) among its `children` until each holds its quota.
 
-    The quotas of the children must sum to the number of members. What dispersion forbids is moved out even at the cost of
-    moves above the deficits; where nothing else helps quotas give way, the distinctness of devices never does.
+    The quotas of the children must sum to the number of members. What dispersion forbids is moved out even at
+    the cost of moves above the deficits; where nothing else helps quotas give way, the distinctness of
+    devices never does.
     """
     if floor.level == DEVICE:
         _return_home(floor, members)
@@ -64,7 +67,9 @@ def _wealth(floor: Floor, settled: Ints) -> npt.NDArray[np.float64]:
     ids = stock.tree.device_ids[stock.device[settled]]
     wealth = np.zeros(len(settled))
     for level in range(floor.level, DEVICE + 1):
-        wealth += (stock.budgets[level][stock.tree.node_of[level][ids]] > 0) * (4.0 if level == DEVICE else 1.0)
+        wealth += (stock.budgets[level][stock.tree.node_of[level][ids]] > 0) * (
+            4.0 if level == DEVICE else 1.0
+        )
     return wealth
 
 
@@ -72,7 +77,8 @@ def _first_of_pair(floor: Floor, entries: Ints, wealth: npt.NDArray[np.float64])
     """Return the index of the wealthiest entry of each (partition, child)."""
     order = np.argsort(-wealth, kind="stable")
     pair = entries[order] // floor.stock.replicas * (1 << 17) + floor.child[entries[order]]
-    return order[np.unique(pair, return_index=True)[1]]
+    chosen: Ints = order[np.unique(pair, return_index=True)[1]]
+    return chosen
 
 
 def _supply_short(floor: Floor, members: Ints, children: Ints) -> None:
@@ -115,7 +121,9 @@ def _place_loose(floor: Floor, members: Ints, children: Ints) -> None:
 
 
 def _drain_surplus(floor: Floor, members: Ints, children: Ints) -> None:
-    """Move settled entries of devices with a surplus from children that have too many to those that lack some."""
+    """Move settled entries of devices with a surplus from children that have too many to those that lack
+    some.
+    """
     stock = floor.stock
     idle, strict = 0, True
     donors = _donors(floor, members)
@@ -125,7 +133,9 @@ def _drain_surplus(floor: Floor, members: Ints, children: Ints) -> None:
         if not wanted or not len(donors):
             return
         some = min(len(donors), max(_SAMPLE_MIN, _SAMPLE_FACTOR * wanted))
-        entries = donors[stock.chance.choice(len(donors), some, replace=False)] if some < len(donors) else donors
+        entries = (
+            donors[stock.chance.choice(len(donors), some, replace=False)] if some < len(donors) else donors
+        )
         if some == len(donors):
             entries = stock.chance.permutation(entries)
         entries = entries[floor.one_each(entries) & (need[floor.child[entries]] < 0)]
@@ -144,7 +154,8 @@ def _donors(floor: Floor, members: Ints) -> Ints:
     stock = floor.stock
     settled = members[(stock.device[members] >= 0) & (floor.child[members] != LOOSE)]
     settled = settled[floor.need()[floor.child[settled]] < 0]
-    return settled[stock.budgets[DEVICE][stock.device[settled]] > 0]
+    rich: Ints = settled[stock.budgets[DEVICE][stock.device[settled]] > 0]
+    return rich
 
 
 def _afford_and_move(floor: Floor, entries: Ints, targets: Ints, strict: bool) -> int:

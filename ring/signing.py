@@ -1,4 +1,6 @@
-"""Who may make a ring: Ed25519 keys (RFC 8032), and what is believed of a file that carries a signature. Pure."""
+"""Who may make a ring: Ed25519 keys (RFC 8032), and what is believed of a file that carries a signature.
+Pure.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -60,4 +62,6 @@ def believe(trust: Trust, signer: str, signature: bytes, message: bytes) -> None
             except InvalidSignature:
                 raise RingUntrusted(f"the signature by key {signer} is wrong") from None
             return
-    raise RingUntrusted(f"the ring is signed by key {signer}, which is not trusted; trust its public key first")
+    raise RingUntrusted(
+        f"the ring is signed by key {signer}, which is not trusted; trust its public key first"
+    )

@@ -1,7 +1,8 @@
 """The ring as its users see it: which devices hold a partition, and which stand in for them. Pure.
 
-The table is uint16[partition, replica], row by row: the devices of one partition are neighbours in memory (6 bytes for three
-replicas, one cache line), so a lookup is one `Struct.unpack_from` on the mapped file, without numpy and without a cache.
+The table is uint16[partition, replica], row by row: the devices of one partition are neighbours in memory (6
+bytes for three replicas, one cache line), so a lookup is one `Struct.unpack_from` on the mapped file, without
+numpy and without a cache.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,9 +28,13 @@ class Ring:
     """One immutable version of the ring, with the way back to the versions before it."""
 
     def __init__(self, meta: RingMeta, table: Table, history: Iterable[PackedDelta] = ()) -> None:
-        """Wrap `table`, uint16[2**part_power, replicas] in C order; raises RingFileDamaged when its shape is another."""
+        """Wrap `table`, uint16[2**part_power, replicas] in C order; raises RingFileDamaged when its shape is
+        another.
+        """
         if table.shape != (1 << meta.part_power, meta.replicas) or table.dtype != np.uint16:
-            raise RingFileDamaged(f"table is {table.dtype}{table.shape}, header says 2^{meta.part_power}×{meta.replicas}")
+            raise RingFileDamaged(
+                f"table is {table.dtype}{table.shape}, header says 2^{meta.part_power}×{meta.replicas}"
+            )
         self.meta = meta
         self.history = tuple(history)
         self.table: Table = np.ascontiguousarray(table)
@@ -42,7 +47,7 @@ class Ring:
         self._row = Struct(f"={meta.replicas}H")
         self._row_bytes = self._row.size
         self._unpack: Callable[..., tuple[int, ...]] = self._row.unpack_from
-        self._buffer = memoryview(self.table).cast("B")
+        self._buffer = self.table.data.cast("B")
 
     @property
     def partition_count(self) -> int:
@@ -68,7 +73,9 @@ class Ring:
         return self._unpack(self._buffer, partition * self._row_bytes)
 
     def handoffs(self, partition: int) -> Iterator[int]:
-        """Yield stand-in devices of a partition, each once, those in other failure domains first; the order is fixed."""
+        """Yield stand-in devices of a partition, each once, those in other failure domains first; the order
+        is fixed.
+        """
         return self._handoff_tree.walk(partition, self.homes(partition))
 
     def partitions_of(self, device_id: int) -> list[int]:
@@ -88,7 +95,7 @@ class Ring:
 
     @cached_property
     def digest(self) -> bytes:
-        """16 bytes that differ when table, devices, salt or version differ; children name their parent by it."""
+        """16 bytes that tell versions apart; a version names its parent by it."""
         state = xxhash.xxh3_128(self.table.data if self.table.size else b"")
         state.update(repr((self.version, self.part_power, self.salt, pack_devices(self.topology))).encode())
         return state.digest()
@@ -116,7 +123,13 @@ class Ring:
         return Ring(replace(self.meta, staged=topology, rules=rules or self.rules), self.table, self.history)
 
     def successor(
-        self, table: Table, topology: Topology, *, created_ms: int, comment: str = "", keep: int = HISTORY_VERSIONS
+        self,
+        table: Table,
+        topology: Topology,
+        *,
+        created_ms: int,
+        comment: str = "",
+        keep: int = HISTORY_VERSIONS,
     ) -> "Ring":
         """Return the next version with this table and topology, keeping at most `keep` earlier versions."""
         meta = replace(

@@ -22,7 +22,8 @@ class DeviceState(Enum):
 class Device:
     """One device: where it stands in the tree, how much it takes, and the node that owns it.
 
-    `weight` is relative (commonly TB); `node` is the id of the owning node; `address` is where its daemon listens.
+    `weight` is relative (commonly TB); `node` is the id of the owning node; `address` is where its daemon
+    listens.
     """
 
     id: int
@@ -41,9 +42,7 @@ class Device:
         for key in ("region", "zone", "host", "name"):
             value = getattr(self, key)
             if not isinstance(value, str) or not value or "/" in value or value != value.strip():
-                raise TopologyError(
-                    f"device {self.id}: {key} {value!r} must be a name without '/' or outer blanks; give it one"
-                )
+                raise TopologyError(f"device {self.id}: {key} {value!r} must be a name without '/'")
         if not math.isfinite(self.weight) or self.weight < 0:
             raise TopologyError(f"device {self.id}: weight {self.weight} must be zero or a positive number")
 
@@ -74,7 +73,7 @@ class Topology:
                 raise TopologyError(f"device id {device.id} is used twice; give each device its own id")
             if device.path in places:
                 raise TopologyError(
-                    f"device {device.id}: {device.path} is already device {places[device.path]}; rename one of them"
+                    f"device {device.id}: {device.path} is device {places[device.path]} too; rename one"
                 )
             by_id[device.id] = device
             places[device.path] = device.id

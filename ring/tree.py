@@ -1,7 +1,8 @@
 """The tree of devices as arrays, and water-filled quotas down it. Pure.
 
-Levels are 0 root, 1 region, 2 zone, 3 host, 4 device. The nodes of a level are numbered depth first, so that the children of
-a node are neighbours: `child_start[level][node] : child_start[level][node + 1]` at the level below.
+Levels are 0 root, 1 region, 2 zone, 3 host, 4 device. The nodes of a level are numbered depth first, so that
+the children of a node are neighbours: `child_start[level][node] : child_start[level][node + 1]` at the level
+below.
 """
 
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ _SNAP = 1e-6
 class Tree:
     """A topology as arrays, each indexed by level.
 
-    `device_ids[node]` is the id of a node of the device level; `node_of[level][device id]` the node a device stands under
-    (-1 for ids outside the tree).
+    `device_ids[node]` is the id of a node of the device level; `node_of[level][device id]` the node a device
+    stands under (-1 for ids outside the tree).
     """
 
     device_ids: npt.NDArray[np.uint16]
@@ -41,10 +42,10 @@ class Tree:
         """Return how many nodes a level has."""
         return len(self.names[level])
 
-    def sum_up(self, level: int, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def sum_up(self, level: int, values: Floats) -> Floats:
         """Return, for the nodes of `level`, the sums of a value of the devices under them."""
         members = self.node_of[level][self.device_ids]
-        return np.bincount(members, weights=values.astype(np.float64), minlength=self.size(level)).astype(values.dtype)
+        return np.bincount(members, weights=values, minlength=self.size(level)).astype(np.float64)
 
 
 def build_tree(topology: Topology) -> Tree:
@@ -72,10 +73,12 @@ def build_tree(topology: Topology) -> Tree:
 
 
 def ideal_quotas(tree: Tree, replicas: int, rules: PlacementRules) -> tuple[Floats, ...]:
-    """Return for each level the share of each node, in replicas per partition (real numbers; a level sums to `replicas`).
+    """Return for each level the share of each node, in replicas per partition (real numbers; a level sums to
+    `replicas`).
 
-    By weight alone, at most one replica of a partition to a device; then moved towards dispersion, no device being lifted
-    above (1 + overload) times its share by weight. Raises PlacementImpossible when there are too few devices.
+    By weight alone, at most one replica of a partition to a device; then moved towards dispersion, no device
+    being lifted above (1 + overload) times its share by weight. Raises PlacementImpossible when there are too
+    few devices.
     """
     usable = int((tree.weights > 0).sum())
     if replicas > usable:
@@ -83,7 +86,9 @@ def ideal_quotas(tree: Tree, replicas: int, rules: PlacementRules) -> tuple[Floa
             f"{replicas} replicas need {replicas} devices that take data, there are {usable}: "
             "add devices, or give a weight to drained ones"
         )
-    by_weight = water_fill(tree.weights, np.zeros(len(tree.weights)), (tree.weights > 0).astype(float), float(replicas))
+    by_weight = water_fill(
+        tree.weights, np.zeros(len(tree.weights)), (tree.weights > 0).astype(float), float(replicas)
+    )
     ceiling = np.minimum((1.0 + rules.overload) * by_weight, (tree.weights > 0).astype(float))
     capacity = (tree.weights > 0).astype(np.float64)
     levels: list[Floats] = [np.array([float(replicas)])]
@@ -97,7 +102,7 @@ def ideal_quotas(tree: Tree, replicas: int, rules: PlacementRules) -> tuple[Floa
             if part.stop - part.start == 1:
                 shares[part] = levels[level][node]
             else:
-                share, most, room = (values[part].astype(np.float64) for values in sums)
+                share, most, room = (values[part] for values in sums)
                 shares[part] = _divide(float(levels[level][node]), share, most, room)
         levels.append(shares)
     return tuple(levels)
@@ -107,15 +112,18 @@ def whole_quotas(tree: Tree, ideal: tuple[Floats, ...], part_power: int) -> tupl
     """Return for each level the replicas each node shall hold: the ideal share rounded down or up."""
     levels = [np.array([round(float(ideal[ROOT][0]) * (1 << part_power))], dtype=np.int64)]
     for level in range(DEVICE):
-        levels.append(round_level(tree, level, ideal[level + 1] * float(1 << part_power), levels[level], None))
+        levels.append(
+            round_level(tree, level, ideal[level + 1] * float(1 << part_power), levels[level], None)
+        )
     return tuple(levels)
 
 
 def round_level(tree: Tree, level: int, target: Floats, totals: Ints, held: Ints | None) -> Ints:
-    """Return whole quotas for the children of a level's nodes: each target rounded down or up, summing to `totals`.
+    """Return whole quotas for the children of a level's nodes: each target rounded down or up, summing to
+    `totals`.
 
-    Rounding sticks to what is held now: of the children of a node, those that hold more than their target rounded down
-    are rounded up first, then those with the largest fraction.
+    Rounding sticks to what is held now: of the children of a node, those that hold more than their target
+    rounded down are rounded up first, then those with the largest fraction.
     """
     target = _snap(target)
     quotas = np.floor(target).astype(np.int64)
@@ -123,7 +131,8 @@ def round_level(tree: Tree, level: int, target: Floats, totals: Ints, held: Ints
     stuck = np.zeros(len(quotas), bool) if held is None else held > quotas
     start = tree.child_start[level]
     extra = totals - np.add.reduceat(quotas, start[:-1])
-    # Rank the children of each node: no fraction last, then stuck ones first, then by fraction, then by number.
+    # Rank the children of each node: no fraction last, then stuck ones first, then by fraction, then by
+    # number.
     parent = np.repeat(np.arange(tree.size(level)), np.diff(start))
     order = np.lexsort((np.arange(len(quotas)), -fraction, ~stuck, fraction <= 0, parent))
     rank = np.arange(len(quotas)) - start[:-1][parent]
@@ -136,13 +145,17 @@ def round_level(tree: Tree, level: int, target: Floats, totals: Ints, held: Ints
 
 
 def water_fill(weights: Floats, lower: Floats, upper: Floats, total: float) -> Floats:
-    """Return `clip(scale * weights, lower, upper)` for the scale that makes it sum to `total` (or the nearest bound)."""
+    """Return `clip(scale * weights, lower, upper)` for the scale that makes it sum to `total` (or the nearest
+    bound).
+    """
     if upper.sum() <= total + _EPSILON:
-        return upper.copy()
+        return np.array(upper)
     if lower.sum() >= total - _EPSILON:
-        return lower.copy()
+        return np.array(lower)
     positive = weights > 0
-    bends = np.unique(np.concatenate((lower[positive] / weights[positive], upper[positive] / weights[positive])))
+    bends = np.unique(
+        np.concatenate((lower[positive] / weights[positive], upper[positive] / weights[positive]))
+    )
     low, high = 0, len(bends) - 1
     while high - low > 1:
         middle = (low + high) // 2
@@ -153,14 +166,16 @@ def water_fill(weights: Floats, lower: Floats, upper: Floats, total: float) -> F
     filled = np.clip(bends[low] * weights, lower, upper)
     rising = positive & (lower <= bends[low] * weights + _EPSILON) & (upper > bends[low] * weights + _EPSILON)
     if not rising.any():
-        return filled
+        return np.array(filled)
     scale = bends[low] + (total - filled.sum()) / weights[rising].sum()
     result: Floats = np.where(rising, np.clip(scale * weights, lower, upper), filled)
     return result
 
 
 def _divide(share: float, by_weight: Floats, most: Floats, room: Floats) -> Floats:
-    """Divide a node's share among its children: dispersed as far as `most` lets each one rise above its weight."""
+    """Divide a node's share among its children: dispersed as far as `most` lets each one rise above its
+    weight.
+    """
     up = int(np.ceil(share - _SNAP))
     down = int(np.floor(share + _SNAP))
     deepest = max(int(room.max()), 1)
