@@ -9,6 +9,16 @@ from typing import Final
 request_id_var: Final[ContextVar[str]] = ContextVar("request_id", default="")
 
 
-def new_request_id() -> str:
-    """Return a fresh request id: "tx" and 32 hexadecimal digits."""
-    return "tx" + secrets.token_hex(16)
+class RequestIds:
+    """Makes request ids: "tx", 16 hexadecimal digits drawn at start, and a count of 8 digits."""
+
+    __slots__ = ("_count", "_prefix")
+
+    def __init__(self) -> None:
+        self._prefix = "tx" + secrets.token_hex(8)
+        self._count = 0
+
+    def next(self) -> str:
+        """Return a request id that no other process has made."""
+        self._count += 1
+        return f"{self._prefix}{self._count:08x}"
