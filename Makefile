@@ -115,8 +115,8 @@ format: venv ## Sort imports and format
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: venv ## Measure an S3 or Swift endpoint (ARGS=)
-	@$(BIN)/python -m bench $(ARGS)
+bench: venv ## Measure a colony, or with ARGS="run …" any S3 or Swift endpoint
+	@$(BIN)/python -m bench $(or $(ARGS),colony)
 
 .PHONY: bench-swift
 bench-swift: venv ## Measure a colony and OpenStack Swift side by side (ARGS=)
