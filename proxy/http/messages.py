@@ -110,6 +110,8 @@ class Request:
     secure: bool = False
     id: str = ""
     """The request id that every log line, node call and response of this request carries."""
+    user: str = ""
+    """The id of who asks, once an API has found out; for the access log."""
 
 
 @dataclass(slots=True)

@@ -21,12 +21,12 @@ def main() -> None:
     ignored = "--ignore-term" in sys.argv
     signal.signal(signal.SIGTERM, signal.SIG_IGN if ignored else lambda *_: None)
     signal.set_wakeup_fd(wake)
-    listeners = [socket.socket(fileno=int(fd)) for fd in sys.argv[2:3] if fd.isdigit()]
+    listeners = {int(fd): socket.socket(fileno=int(fd)) for fd in sys.argv[2:3] if fd.isdigit()}
     os.write(ready_fd, b'{"admin": "stub"}\n')
     os.close(ready_fd)
     while told not in (readable := select.select([told, *listeners], [], [])[0]):
-        for listener in readable:
-            _answer(listener)
+        for fd in readable:
+            _answer(listeners[fd])
 
 
 def _answer(listener: socket.socket) -> None:
