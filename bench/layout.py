@@ -9,6 +9,8 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
+from click import echo
+
 from model.entry import Entry, Kind, fingerprint, from_row, merge
 from model.listing import Query, RawRow, list_page, pack_listed, unpack_listed
 from model.names import index_key, object_key
@@ -37,7 +39,7 @@ def show(what: str, step: Callable[[], object], repeats: int = 20_000) -> None:
     start = time.perf_counter()
     for _ in range(repeats):
         step()
-    print(f"{what:40} {(time.perf_counter() - start) / repeats * 1e6:10.2f} µs")
+    echo(f"{what:40} {(time.perf_counter() - start) / repeats * 1e6:10.2f} µs")
 
 
 def main() -> None:
@@ -47,7 +49,7 @@ def main() -> None:
     listed = pack_listed(RECORD.etag, RECORD.content_type)
     listing_row = Entry(index_key(DIGEST, RECORD.name), STAMP, Kind.DATA, 4096, listed).to_row()
     row = entry.to_row()
-    print(f"record {len(packed)} bytes, row {len(row)} bytes, listing row {len(listing_row)} bytes")
+    echo(f"record {len(packed)} bytes, row {len(row)} bytes, listing row {len(listing_row)} bytes")
     show("pack a record", lambda: pack_record(RECORD))
     show("unpack a record", lambda: unpack_record(packed))
     show("entry to row", entry.to_row)
