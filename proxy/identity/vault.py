@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from model.errors import NoSuchContainer, NoSuchObject, PreconditionFailed
+from model.errors import NoSuchObject, PreconditionFailed
 from model.listing import Listed, Query, unpack_listed
 from model.names import HIDDEN, SYSTEM_ACCOUNT, ContainerPath
 from model.stamp import Stamp
@@ -40,7 +40,7 @@ class Vault:
         """Return the record of a name, or None. Raises Unavailable."""
         try:
             opened = await self._colony.open_object(IDENTITY.object(name))
-        except (NoSuchObject, NoSuchContainer):
+        except NoSuchObject:
             return None
         if opened.data is not None:
             return Kept(bytes(opened.data), opened.stored.stamp)
@@ -57,12 +57,7 @@ class Vault:
                 raise PreconditionFailed(f"{name} exists")
 
         new = NewObject(_CONTENT_TYPE, listed=listed or {})
-        path = IDENTITY.object(name)
-        try:
-            await self._colony.put_object(path, new, HeldBody(value), precondition=absent)
-        except NoSuchContainer:
-            await self._colony.create_container(IDENTITY, owner="")
-            await self._colony.put_object(path, new, HeldBody(value), precondition=absent)
+        await self._colony.put_object(IDENTITY.object(name), new, HeldBody(value), precondition=absent)
 
     async def replace(self, name: str, value: bytes, kept: Kept) -> None:
         """Replace the record that was read as `kept`. Raises PreconditionFailed where it changed since."""
@@ -76,10 +71,7 @@ class Vault:
 
     async def remove(self, name: str) -> None:
         """Remove a record; one that is absent is no error."""
-        try:
-            await self._colony.delete_object(IDENTITY.object(name))
-        except (NoSuchObject, NoSuchContainer):
-            return
+        await self._colony.delete_object(IDENTITY.object(name))
 
     async def names(self, prefix: str, *, limit: int | None = None) -> list[Listed]:
         """Return the listing rows of all names with a prefix, in order, at most `limit`."""
@@ -88,10 +80,7 @@ class Vault:
         while limit is None or len(found) < limit:
             page_limit = _PAGE_NAMES if limit is None else min(_PAGE_NAMES, limit - len(found))
             query = Query(prefix=prefix.encode(), marker=marker, limit=page_limit)
-            try:
-                page = await self._colony.list_objects(IDENTITY, query)
-            except NoSuchContainer:
-                break
+            page = await self._colony.list_objects(IDENTITY, query)
             found += map(unpack_listed, page.items)
             if not page.truncated:
                 break

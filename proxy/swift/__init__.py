@@ -1,0 +1,1 @@
+"""The Swift API: accounts, containers, objects, large objects and TempAuth."""

@@ -1,0 +1,85 @@
+"""Who asks, and may they: tokens, ownership of accounts and container ACLs.
+
+Somebody unknown is refused with 401, somebody known with 403. Whether a container exists is told
+only to those who may use it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from model.containers import ACL_READ, ACL_WRITE
+from model.errors import NoSuchContainer
+from model.names import ContainerPath
+from proxy.auth.acl import Access, acl_admits, acl_groups, parse_acl
+from proxy.auth.tempauth import TOKEN_PREFIX
+from proxy.http.messages import Request
+from proxy.identity.users import ACCOUNT_PREFIX, RESELLER_READER, User
+from proxy.swift.call import Call, Services
+from proxy.swift.errors import Refused
+
+_NO_GROUPS: Final[frozenset[str]] = frozenset()
+
+
+async def identify(request: Request, services: Services) -> User | None:
+    """Return who sent a request by its token, or None without one. Raises Refused for a bad token."""
+    headers = request.headers
+    text = headers.get("x-auth-token") or headers.get("x-storage-token")
+    if not text.startswith(TOKEN_PREFIX):
+        # Tokens of other systems are none of ours: whoever sends one is a stranger here.
+        return None
+    token = services.mint.verify(text, services.now_ms() / 1000)
+    if token is not None:
+        user = await services.directory.user(token.user_id)
+        if user is not None and user.generation == token.generation and user.born == token.born:
+            return user
+    raise unauthorized("unknown")
+
+
+async def authorize(call: Call, path: ContainerPath, access: Access) -> None:
+    """Let a request on to a container or its objects, or raise Refused."""
+    user = call.user
+    if user is not None and (
+        user.owns(path.account) or (RESELLER_READER in user.roles and access is not Access.WRITE)
+    ):
+        return
+    try:
+        container = await call.colony.container(path)
+    except NoSuchContainer as error:
+        raise denied(call) from error
+    text = container.settings.get(ACL_WRITE if access is Access.WRITE else ACL_READ)
+    if text:
+        groups = _NO_GROUPS if user is None else acl_groups(user.account, user.name, user.groups)
+        acl = parse_acl(text.decode("utf-8", "surrogateescape"))
+        if acl_admits(acl, access, groups=groups, referrer=call.headers.get("referer")):
+            return
+    raise denied(call)
+
+
+def require_owner(call: Call) -> None:
+    """Let on only who owns the account; a reader of all accounts may GET and HEAD."""
+    if call.owns_account:
+        return
+    reads = call.request.method in ("GET", "HEAD")
+    if reads and call.user is not None and RESELLER_READER in call.user.roles:
+        return
+    raise denied(call)
+
+
+def require_reseller_admin(call: Call) -> None:
+    """Let on only who owns every account."""
+    if call.user is None or not call.user.is_reseller_admin:
+        raise denied(call)
+
+
+def denied(call: Call) -> Refused:
+    """Return the refusal of somebody who may not: 401 for a stranger, 403 for a user."""
+    if call.user is not None:
+        return Refused(403)
+    return unauthorized(ACCOUNT_PREFIX + call.route.account)
+
+
+def unauthorized(realm: str) -> Refused:
+    """Return a 401 that names the realm to sign in to."""
+    safe = "".join(mark if mark.isprintable() and mark not in '"\\' else "_" for mark in realm)
+    return Refused(401, headers=(("Www-Authenticate", f'Swift realm="{safe}"'),))
