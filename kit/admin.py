@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 
 from aiohttp import web
@@ -38,6 +39,11 @@ class AdminServer:
             return address
         await web.TCPSite(self._runner, parsed.host, parsed.port).start()
         return str(TcpAddress(parsed.host, self._runner.addresses[-1][1]))
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Serve on a socket that listens already."""
+        await self._runner.setup()
+        await web.SockSite(self._runner, sock).start()
 
     async def close(self) -> None:
         """Stop listening."""

@@ -204,7 +204,8 @@ class ServerConnection(FrameConnection):
 
     def _on_done(self, call: Call, future: asyncio.Future[Reply]) -> None:
         if future.cancelled():
-            self._answer_error(call, DeadlineExceeded(f"{call.op} was cancelled"))
+            late = not call.remaining_ms
+            self._answer_error(call, (DeadlineExceeded if late else Unavailable)(f"{call.op} was cancelled"))
             return
         error = future.exception()
         if error is None:
