@@ -32,9 +32,9 @@ def human_bytes(size: float) -> str:
 def render_created(console: Console, ring: Ring, path: Path, dry_run: bool) -> None:
     """Say what ring was made."""
     console.print(
-        f"{'Would make' if dry_run else 'Made'} {path}: 2^{ring.part_power} partitions × {ring.replicas} replicas "
-        f"over {len(ring.devices)} devices, overload {ring.rules.overload:g}, "
-        f"scatter width {ring.rules.scatter_width or 'unbounded'}."
+        f"{'Would make' if dry_run else 'Made'} {path}: "
+        f"2^{ring.part_power} partitions × {ring.replicas} replicas over {len(ring.devices)} devices, "
+        f"overload {ring.rules.overload:g}, scatter width {ring.rules.scatter_width or 'unbounded'}."
     )
 
 

@@ -17,7 +17,8 @@ class PlacementRules:
     """The operator's choices that placement obeys.
 
     `overload` is the share above its weight that a device may take so that replicas disperse (0.1 = 10%);
-    `scatter_width` bounds with how many others a device shares partitions (None: as many as can be);
+    `scatter_width` is with about how many others a device of a new ring shares partitions (None: with as many
+    as can be);
     `seed` makes every choice reproducible.
     """
 

@@ -23,14 +23,16 @@ LOOSE = -1
 class Stock:
     """What lasts through all levels: the device node of each settled entry (LOOSE if none) and the budgets.
 
-    `origin` is the device node that held each entry at first (LOOSE if it left the tree).
-    `budgets[level][node]` is how many entries more the node holds than its quota; only settled entries count.
+    `origin` is the device node that held each entry at first (LOOSE if it left the tree); `pressure` is at
+    how many levels an entry crowds its node, less at how many its node has to keep it. `budgets[level][node]`
+    is how many entries more the node holds than its quota; only settled entries count.
     """
 
     tree: Tree
     replicas: int
     device: Places
     origin: Places
+    pressure: npt.NDArray[np.int8]
     budgets: list[Ints]
     chance: np.random.Generator
 

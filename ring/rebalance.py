@@ -10,13 +10,15 @@ whether that was reached.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ring.history import Table
 from ring.meta import PlacementRules
 from ring.moving import LOOSE, Floor, Places, Stock
+from ring.polish import cancel_cycles, keep_columns
 from ring.settle import settle
 from ring.topology import Topology
-from ring.tree import DEVICE, ROOT, Floats, Ints, Tree, build_tree, ideal_quotas, round_level
+from ring.tree import DEVICE, REGION, ROOT, Floats, Ints, Tree, build_tree, ideal_quotas, round_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +71,55 @@ def rebalance(
     held = [
         np.bincount(tree.node_of[level][flat][device >= 0], minlength=tree.size(level)) for level in range(5)
     ]
-    stock = Stock(tree, replicas, device.copy(), device, [], np.random.default_rng((rules.seed, version)))
     plan = _plan(tree, ideal, partitions, held)
-    stock.budgets = [held[level] - plan[level] for level in range(5)]
+    stock = Stock(
+        tree,
+        replicas,
+        device.copy(),
+        device,
+        _pressure(tree, table, plan),
+        [held[level] - plan[level] for level in range(5)],
+        np.random.default_rng((rules.seed, version)),
+    )
     at = np.zeros(flat.size, dtype=np.int32)
     crowded = 0
     for level in range(ROOT, DEVICE):
         at, crowd = _descend(stock, level, at, plan[level + 1], ideal[level + 1] * float(partitions))
         crowded += crowd
     result = tree.device_ids[at].reshape(table.shape)
+    deficits = _deficits(at, held[DEVICE])
+    if np.count_nonzero(result.reshape(-1) != flat) > deficits:
+        cancel_cycles(tree, table, result, deficits, stock.chance)
+        keep_columns(table, result)
     moved = np.flatnonzero(result.reshape(-1) != flat)
-    after = np.bincount(at, minlength=tree.size(DEVICE))
-    deficits = int(np.maximum(after - held[DEVICE], 0).sum())
     return Rebalanced(result, moved, Certificate(len(moved), deficits, crowded))
+
+
+def _deficits(at: Places, held: Ints) -> int:
+    """Return the sum of what devices hold more than before."""
+    return int(np.maximum(np.bincount(at, minlength=len(held)) - held, 0).sum())
+
+
+def _pressure(tree: Tree, table: Table, plan: list[Ints]) -> npt.NDArray[np.int8]:
+    """Return, per entry, at how many levels it crowds its node, less at how many its node has to keep it."""
+    pressure = np.zeros(table.shape, dtype=np.int8)
+    for level in range(REGION, DEVICE + 1):
+        nodes = tree.node_of[level][table]
+        low = (plan[level] // len(table)).astype(np.int8)
+        high = (-(-plan[level] // len(table))).astype(np.int8)
+        count = _multiplicity(nodes)
+        pressure += (count > high[nodes]).astype(np.int8) - (count <= low[nodes]).astype(np.int8)
+    return pressure.reshape(-1)
+
+
+def _multiplicity(nodes: Places) -> npt.NDArray[np.int8]:
+    """Return for each entry how many replicas of its partition are in the same node; nodes is [partition,
+    replica].
+    """
+    count = np.zeros(nodes.shape, dtype=np.int8)
+    for replica in range(nodes.shape[1]):
+        count += nodes == nodes[:, replica : replica + 1]
+    return count
 
 
 def _plan(tree: Tree, ideal: tuple[Floats, ...], partitions: int, held: list[Ints]) -> list[Ints]:
@@ -124,11 +162,7 @@ def _descend(stock: Stock, level: int, at: Places, plan: Ints, target: Floats) -
 
 def _crowded(floor: Floor) -> Ints:
     """Return the entries of partitions of which their child holds more than it may."""
-    rows = floor.child.reshape(-1, floor.stock.replicas)
-    # Only children that may hold less than all replicas and hold something can be crowded.
-    count = np.zeros(rows.shape, dtype=np.int8)
-    for replica in range(rows.shape[1]):
-        count += rows == rows[:, replica : replica + 1]
+    count = _multiplicity(floor.child.reshape(-1, floor.stock.replicas))
     over = count.reshape(-1) > floor.high.astype(np.int8)[floor.child]
     return np.flatnonzero(over & (floor.child != LOOSE))
 

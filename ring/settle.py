@@ -22,7 +22,7 @@ def settle(floor: Floor, members: Ints, children: Ints) -> None:
     devices never does.
     """
     if floor.level == DEVICE:
-        _return_home(floor, members)
+        _return_home(floor, members, children)
     _relieve_crowded(floor, members)
     _supply_short(floor, members, children)
     _place_loose(floor, members, children)
@@ -30,12 +30,14 @@ def settle(floor: Floor, members: Ints, children: Ints) -> None:
     augment(floor, members, children)
 
 
-def _return_home(floor: Floor, members: Ints) -> None:
+def _return_home(floor: Floor, members: Ints, children: Ints) -> None:
     """Let devices that released too much, on account of levels above, keep what they had."""
     loose = members[(floor.child[members] == LOOSE) & (floor.stock.origin[members] >= 0)]
     homes = floor.stock.origin[loose]
-    here = np.isin(homes, floor.stock.origin[members]) & (floor.need()[homes] > 0)
-    _put_where_it_fits(floor, loose[here], homes[here])
+    here = (homes >= children[0]) & (homes <= children[-1])
+    loose, homes = loose[here], homes[here]
+    lacking = floor.need()[homes] > 0
+    _put_where_it_fits(floor, loose[lacking], homes[lacking])
 
 
 def _relieve_crowded(floor: Floor, members: Ints) -> None:
@@ -65,7 +67,8 @@ def _wealth(floor: Floor, settled: Ints) -> npt.NDArray[np.float64]:
     """Return how willingly entries are given: those under more nodes with surplus first."""
     stock = floor.stock
     ids = stock.tree.device_ids[stock.device[settled]]
-    wealth = np.zeros(len(settled))
+    # What crowds a node further down has to go anyway; what a node further down must keep had better stay.
+    wealth: npt.NDArray[np.float64] = stock.pressure[settled] * np.float64(8.0)
     for level in range(floor.level, DEVICE + 1):
         wealth += (stock.budgets[level][stock.tree.node_of[level][ids]] > 0) * (
             4.0 if level == DEVICE else 1.0
@@ -138,6 +141,7 @@ def _drain_surplus(floor: Floor, members: Ints, children: Ints) -> None:
         )
         if some == len(donors):
             entries = stock.chance.permutation(entries)
+        entries = entries[np.argsort(-stock.pressure[entries], kind="stable")]
         entries = entries[floor.one_each(entries) & (need[floor.child[entries]] < 0)]
         entries = entries[floor.spare(entries)]
         targets = stock.chance.permutation(np.resize(_targets(floor, children), len(entries)))
