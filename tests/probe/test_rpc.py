@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 from kit.rpc_client import RpcClient
-from model.errors import DeadlineExceeded, NodeUnreachable
+from model.errors import DeadlineExceeded, NodeUnreachable, Unavailable
 
 KEY = bytes(range(32))
 ROOT = Path(__file__).parents[2]
