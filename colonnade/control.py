@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from colonnade.folder import Folder, FolderError
+from kit.cluster_key import read_cluster_key
 from kit.rpc_client import RpcClient
 from model.errors import NodeUnreachable
 
@@ -54,15 +55,5 @@ async def ask_supervisor(folder: Folder, op: Control, *args: object, deadline_ms
         raise FolderError(
             f"no colony runs at {folder.root}; start it with `colonnade up --data {folder.root}`"
         )
-    async with control_of(f"unix:{folder.control_socket}", read_cluster_key(folder)) as client:
+    async with control_of(f"unix:{folder.control_socket}", read_cluster_key(folder.cluster_key)) as client:
         return (await client.call(op, list(args), deadline_ms=deadline_ms)).head
-
-
-def read_cluster_key(folder: Folder) -> bytes:
-    """Return the cluster key of a node. Raises FolderError."""
-    try:
-        return bytes.fromhex(folder.cluster_key.read_text())
-    except OSError as error:
-        raise FolderError(f"{folder.cluster_key} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise FolderError(f"{folder.cluster_key} holds no key: 64 hexadecimal digits are expected") from error

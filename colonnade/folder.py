@@ -1,14 +1,14 @@
 """The data folder of a node: where everything in it lies, and the lock that one supervisor holds.
 
-    DATA/colonnade.toml       settings
-    DATA/cluster.key          secret that all nodes share (0600)
-    DATA/admin.json           credentials of the first administrator (0600), on the node that made the colony
-    DATA/colony.ring          the ring, with .pub (its signer) and, where rings are made, .key (0600)
-    DATA/devices/d1 …         one folder for each device
-    DATA/node/                what objectd keeps beside its devices
-    DATA/log/                 one log file for each process
-    DATA/run/                 sockets, lock, endpoints.json (0600); empty when nothing runs
-    DATA/node-2, node-3 …     further nodes of a colony started by `colonnade up --nodes`
+DATA/colonnade.toml       settings
+DATA/cluster.key          secret that all nodes share (0600)
+DATA/admin.json           credentials of the first administrator (0600), on the node that made the colony
+DATA/colony.ring          the ring, with .pub (its signer) and, where rings are made, .key (0600)
+DATA/devices/d1 …         one folder for each device
+DATA/node/                what objectd keeps beside its devices
+DATA/log/                 one log file for each process
+DATA/run/                 sockets, lock, endpoints.json (0600); empty when nothing runs
+DATA/node-2, node-3 …     further nodes of a colony started by `colonnade up --nodes`
 """
 
 from __future__ import annotations

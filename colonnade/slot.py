@@ -24,6 +24,14 @@ class Replacement(Enum):
     """The old one ends before the new one starts: for those that own devices."""
 
 
+class Revival(Enum):
+    """When a process that ended by itself is started again."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on failure"
+    """An exit status of 0 says that somebody stopped it on purpose."""
+
+
 class State(Enum):
     """What a slot is doing."""
 
@@ -43,6 +51,7 @@ class SlotPlan:
     name: str
     launch: Launch
     replacement: Replacement
+    revival: Revival = Revival.ALWAYS
     start_timeout_ms: int = 60_000
     drain_timeout_ms: int = 30_000
     backoff_first_ms: int = 50
@@ -160,7 +169,17 @@ class Slot:
             await asyncio.shield(process.exited)
             async with self._lock:
                 if process is self.process:
+                    if self._ended_on_purpose(process):
+                        return
                     await self._revive(process)
+
+    def _ended_on_purpose(self, process: ChildProcess) -> bool:
+        if self.plan.revival is Revival.ALWAYS or process.exited.result() != 0:
+            return False
+        self.state = State.STOPPED
+        self._log("stopped")
+        self._changed()
+        return True
 
     async def _revive(self, process: ChildProcess) -> None:
         status = exit_words(process.exited.result())

@@ -44,13 +44,15 @@ class Supervisor:
     async def start(self) -> None:
         """Start everything and wait until all is ready. Raises StartFailed, with all stopped again."""
         try:
-            for tier in self.tiers:
-                await self._start_tier(tier)
+            for number in range(len(self.tiers)):
+                await self.start_tier(number)
         except BaseException:
             await self.stop()
             raise
 
-    async def _start_tier(self, tier: Sequence[Slot]) -> None:
+    async def start_tier(self, number: int) -> None:
+        """Start one tier and wait until it is ready. Raises StartFailed; what started stays."""
+        tier = self.tiers[number]
         results = await asyncio.gather(*(slot.start() for slot in tier), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):

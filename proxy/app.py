@@ -85,9 +85,9 @@ class ProxyApp:
             chosen = SWIFT
         else:
             found = _EXACT.get(path)
-            if found is None:
+            if found is None and not (path.startswith(("/v1.0/AUTH_", "/auth/v1.0/"))):
                 return S3
-            chosen = found
+            chosen = found or SWIFT
         if self._domains and self._is_virtual_host(request):
             return S3
         if chosen is not SWIFT or path.startswith("/v1"):

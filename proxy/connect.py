@@ -1,4 +1,4 @@
-"""How a process comes to its colony: the ring from the node at hand, clients of all nodes, `Colony` on top."""
+"""How a process comes to its colony: the ring from the node at hand, clients of all nodes, then `Colony`."""
 
 from __future__ import annotations
 

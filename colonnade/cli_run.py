@@ -1,0 +1,139 @@
+"""The commands that run a colony and stay: `colonnade up` and `colonnade node`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from colonnade.cli_frame import data_option, told_errors
+from colonnade.endpoints import banner
+from colonnade.folder import Folder, open_folder
+from colonnade.founding import LOOPBACK, Wishes, found_colony
+from colonnade.journal import Echo
+from colonnade.node import Node, Prepare
+from colonnade.node_config import read_settings
+from colonnade.nodes import run_nodes
+from colonnade.process import Launch, exit_words, start_process
+from colonnade.slot import StartFailed
+from kit.settings import Settings
+
+DEFAULT_PORT: Final = 8080
+
+Serving = Callable[[Mapping[str, Any]], None]
+
+_PORT = click.IntRange(0, 65535)
+
+
+@click.command()
+@data_option
+@click.option(
+    "--devices", type=click.IntRange(1, 256), default=4, show_default=True, help="Devices of each node."
+)
+@click.option(
+    "--nodes", type=click.IntRange(1, 16), default=1, show_default=True, help="Nodes, all on this machine."
+)
+@click.option("--port", type=_PORT, help=f"Port of both APIs, 0 for any.  [default: {DEFAULT_PORT}]")
+@click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
+@click.option(
+    "--workers", type=click.IntRange(0, 256), default=0, help="Proxy workers.  [default: one per core]"
+)
+@click.option(
+    "--part-power", type=click.IntRange(1, 24), help="2^N partitions, for ever.  [default: by devices]"
+)
+@click.option("--quiet", is_flag=True, help="Print nothing while it runs.")
+def up(data: Path, port: int | None, part_power: int | None, quiet: bool, **options: Any) -> None:
+    """Start the colony of a data folder, making it at the first time, and keep it running.
+
+    Devices, nodes and partitions are chosen when the colony is made; later starts keep them. Ctrl-C
+    stops it cleanly, a second one at once. SIGHUP replaces every process without losing a request.
+    """
+    with told_errors():
+        first_start = not Folder(data.resolve()).config.exists()
+        if first_start:
+            wishes = Wishes(
+                port=DEFAULT_PORT if port is None else port, part_power=part_power or 0, **options
+            )
+            folders = found_colony(data, wishes)
+        else:
+            first = open_folder(data)
+            folders = [first, *first.further_nodes()]
+        serving = _teller(first_start=first_start, quiet=quiet)
+        echo = Echo.NONE if quiet else Echo.TERMINAL
+        if len(folders) > 1:
+            asyncio.run(run_nodes(folders, echo=echo, serving=serving))
+            return
+        settings = read_settings(folders[0].config)
+        if port is not None and not first_start:
+            settings = replace(settings, proxy=replace(settings.proxy, port=port))
+        _run(folders[0], settings, echo, serving)
+
+
+@click.command()
+@data_option
+@click.option("--ready-fd", type=int, hidden=True)
+@click.option("--quiet", is_flag=True, help="Print nothing while it runs.")
+def node(data: Path, ready_fd: int | None, quiet: bool) -> None:
+    """Run one node of a colony."""
+    with told_errors():
+        folder = open_folder(data)
+        serving = _teller(first_start=False, quiet=quiet)
+
+        def ready(endpoints: Mapping[str, Any]) -> None:
+            if ready_fd is not None:
+                os.write(ready_fd, b"{}\n")
+                os.close(ready_fd)
+            serving(endpoints)
+
+        _run(folder, read_settings(folder.config), Echo.NONE if quiet else Echo.TERMINAL, ready)
+
+
+def _run(folder: Folder, settings: Settings, echo: Echo, serving: Serving) -> None:
+    async def run() -> None:
+        await Node(folder, settings, echo=echo).run(prepare=first_admin_step(folder), serving=serving)
+
+    asyncio.run(run())
+
+
+def first_admin_step(folder: Folder) -> Prepare | None:
+    """Return what makes the first administrator, on the node that made the colony and until it is done."""
+    done = folder.admin.with_suffix(".done")
+    if not folder.ring_key.exists() or done.exists():
+        return None
+
+    async def prepare() -> None:
+        log = folder.log / "first-admin.log"
+        command = (sys.executable, "-m", "colonnade.first_admin", "--data", str(folder.root))
+        process = start_process(Launch(command, log=log))
+        status = await process.exited
+        if status != 0:
+            raise StartFailed(f"the first administrator was not made ({exit_words(status)}); see {log}")
+        done.touch()
+
+    return prepare
+
+
+def _teller(*, first_start: bool, quiet: bool) -> Serving:
+    def tell(endpoints: Mapping[str, Any]) -> None:
+        if not quiet:
+            click.echo(banner(endpoints, first_start=first_start, command=_own_command()))
+
+    return tell
+
+
+def _own_command() -> str:
+    """Return how this command is called again from where the caller stands."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m colonnade"
+    if shutil.which(called.name) == str(called.resolve()):
+        return called.name
+    return shlex.quote(str(called))
