@@ -14,6 +14,8 @@ from typing import Any, Final
 import msgpack
 
 from model.errors import CorruptRecord
+from model.listing import pack_listed
+from model.names import HIDDEN, ObjectPath
 
 RECORD_VERSION: Final = 1
 POSTED: Final = "posted"
@@ -21,6 +23,13 @@ POSTED: Final = "posted"
 TAGS: Final = "tags"
 RETENTION: Final = "retention"
 LEGAL_HOLD: Final = "legal-hold"
+
+LISTED: Final = "listed"
+"""In a record's extra: what its listing row shows beside ETag and content type."""
+EXPIRES: Final = "x"
+"""In a listing row's extra, and as its side register (decimal): seconds since the epoch of expiry."""
+WITHIN: Final = "in"
+"""In the extra of a row of a hidden container, which has no entry of its own: [account, container]."""
 
 
 class Manifest(IntEnum):
@@ -132,6 +141,29 @@ def pack_posted(posted: PostedMetadata) -> bytes:
 def unpack_posted(packed: bytes) -> PostedMetadata:
     """Return the update of a msgpack. Raises CorruptRecord for one that cannot be decoded."""
     return PostedMetadata(*_unpack(packed, 5)[1:])
+
+
+def row_value(record: ObjectRecord) -> bytes:
+    """Return the value of the listing row that belongs to a record: all of it derives from the record."""
+    extra = dict(record.extra.get(LISTED, {}))
+    if record.delete_at:
+        extra[EXPIRES] = record.delete_at
+    if record.container.startswith(HIDDEN):
+        extra[WITHIN] = [record.account, record.container]
+    return pack_listed(record.etag, record.content_type, extra)
+
+
+def pack_names(path: ObjectPath) -> bytes:
+    """Return the value of a tombstone: the names it stands for, since its key is only a digest of them.
+
+    A container's tombstone has an empty object name, an account's an empty container name too.
+    """
+    return _pack((RECORD_VERSION, path.account, path.container, path.name))
+
+
+def unpack_names(packed: bytes) -> ObjectPath:
+    """Return the names in a tombstone's value. Raises CorruptRecord for one that cannot be decoded."""
+    return ObjectPath(*_unpack(packed, 4)[1:])
 
 
 def _pack(fields: tuple[object, ...]) -> bytes:

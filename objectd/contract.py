@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -30,6 +30,7 @@ from objectd.store import (
     Outcome,
     Pending,
 )
+from ring.epoch import Phase, epoch_of
 
 CONTRACT_VERSION: Final = 1
 
@@ -74,24 +75,6 @@ class Notice(StrEnum):
     """[device, Health, reason]: a device went bad or came back."""
     RING = "ring"
     """The epoch adopted just now."""
-
-
-class Phase(IntEnum):
-    """How far a ring version has come; epoch = version * 4 + phase."""
-
-    INITIAL = 0
-    """The first version of a ring, settled since nothing came before it."""
-    WRITE_BOTH = 1
-    """Write to the homes of the old and of the new version, read from the old."""
-    READ_NEW = 2
-    """Write to both, read from the new: every partition is synced to its new homes."""
-    SETTLED = 3
-    """Only the new version counts."""
-
-
-def epoch_of(version: int, phase: int) -> int:
-    """Return the epoch of a ring version and its phase; epochs of later states are greater."""
-    return version * 4 + phase
 
 
 def split_epoch(epoch: int) -> tuple[int, Phase]:

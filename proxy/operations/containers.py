@@ -18,6 +18,7 @@ from model.errors import (
 )
 from model.listing import Query, pack_listed
 from model.names import HIDDEN, ContainerPath, index_key
+from model.objects import pack_names
 from model.stamp import Stamp
 from objectd.store import Outcome
 from proxy.operations.listing import list_index
@@ -143,7 +144,8 @@ class Containers:
         digest = self.nodes.epoch.digest(path.account, path.container)
         if (await list_index(self.nodes, digest, Query(limit=1))).items:
             raise ContainerNotEmpty(f"container {path.container!r} is not empty")
-        tombstone = Entry(self._key(path), self.nodes.clock.next(), Kind.TOMBSTONE)
+        names = pack_names(path.object(""))
+        tombstone = Entry(self._key(path), self.nodes.clock.next(), Kind.TOMBSTONE, 0, names)
         (written,) = await write(self.nodes, (Update(tombstone, if_empty=True),))
         self._cached.pop(path, None)
         if Outcome.NOT_EMPTY in written.refusals:
@@ -153,7 +155,7 @@ class Containers:
         self.nodes.confirm(tombstone.key, tombstone.stamp, written.devices)
         account_row = self._account_row(path)
         if account_row is not None:
-            await self._write(lambda stamp: [Update(Entry(account_row, stamp, Kind.TOMBSTONE))])
+            await self._write(lambda stamp: [Update(Entry(account_row, stamp, Kind.TOMBSTONE, 0, names))])
 
     async def _restore(self, container: Container) -> None:
         """Bring back a container that some homes took for empty while others had just got an object."""

@@ -9,15 +9,18 @@ from typing import Final
 from model.entry import Entry, Kind, make_key, only_sides
 from model.entry import Table as EntryTable
 from model.errors import DeviceFull, NoSuchContainer, NoSuchObject, NotEnoughReplicas
-from model.listing import pack_listed
 from model.names import HIDDEN, ObjectPath, index_key, object_key
 from model.objects import (
+    EXPIRES,
+    LISTED,
     POSTED,
     Manifest,
     ObjectRecord,
     PostedMetadata,
+    pack_names,
     pack_posted,
     pack_record,
+    row_value,
     unpack_posted,
     unpack_record,
 )
@@ -123,7 +126,7 @@ class Objects:
     async def _store(self, path: ObjectPath, new: NewObject, received: ReceivedBody) -> StoredObject:
         record = _record(path, new, received)
         value = pack_record(record)
-        listed = pack_listed(record.etag, record.content_type, dict(new.listed))
+        listed = row_value(record)
         key, row_key, guard = self._keys(path)
 
         def updates(stamp: Stamp) -> tuple[Update, Update]:
@@ -137,8 +140,10 @@ class Objects:
 
     async def post_object(self, path: ObjectPath, posted: PostedMetadata) -> StoredObject:
         """Replace an object's metadata, leaving its bytes. Raises NoSuchObject."""
-        await self.head_object(path)
+        stored = await self.head_object(path)
         row_sides = {} if posted.content_type is None else {"type": posted.content_type.encode()}
+        if posted.delete_at != stored.record.delete_at:
+            row_sides[EXPIRES] = b"%d" % posted.delete_at
         await self._write_sides(path, {POSTED: pack_posted(posted)}, row_sides)
         return await self.head_object(path)
 
@@ -178,9 +183,12 @@ class Objects:
         if stored is None:
             return None
         key, row_key, _ = self._keys(path)
+        names = pack_names(path)
 
         def updates(stamp: Stamp) -> tuple[Update, Update]:
-            return Update(Entry(key, stamp, Kind.TOMBSTONE)), Update(Entry(row_key, stamp, Kind.TOMBSTONE))
+            tombstones = (Entry(of, stamp, Kind.TOMBSTONE, 0, names) for of in (key, row_key))
+            entry, row = map(Update, tombstones)
+            return entry, row
 
         await self._write_stamped(path, updates)
         return None if expired else stored
@@ -216,15 +224,15 @@ class Objects:
             return
         refusals = set().union(*(one.refusals for one in written))
         if Outcome.NO_CONTAINER in refusals:
-            await self._withdraw(updates[0].entry)
+            await self._withdraw(path, updates[0].entry.key)
             raise NoSuchContainer(path.container)
         if Outcome.FULL in refusals:
             raise DeviceFull("too many of the devices that should hold this object are full")
         raise NotEnoughReplicas("the write did not reach a majority of its replicas")
 
-    async def _withdraw(self, entry: Entry) -> None:
+    async def _withdraw(self, path: ObjectPath, key: bytes) -> None:
         """Hide an object that was written although its container had gone."""
-        tombstone = Entry(entry.key, self.nodes.clock.next(), Kind.TOMBSTONE)
+        tombstone = Entry(key, self.nodes.clock.next(), Kind.TOMBSTONE, 0, pack_names(path))
         await write(self.nodes, (Update(tombstone),), patience_ms=0)
 
     def _key(self, path: ObjectPath) -> bytes:
@@ -244,6 +252,10 @@ def _just_after(stamp: Stamp) -> Stamp:
 
 def _record(path: ObjectPath, new: NewObject, received: ReceivedBody) -> ObjectRecord:
     digests = received.digests
+    # A copy brings its source's extra: what that one's row showed is not what this one's shows.
+    extra = {name: value for name, value in new.extra.items() if name != LISTED}
+    if new.listed:
+        extra[LISTED] = dict(new.listed)
     return ObjectRecord(
         path.account,
         path.container,
@@ -258,7 +270,7 @@ def _record(path: ObjectPath, new: NewObject, received: ReceivedBody) -> ObjectR
         {**digests.checksums, **new.stated_checksums},
         new.manifest,
         new.parts,
-        new.extra,
+        extra,
     )
 
 
