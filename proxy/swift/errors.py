@@ -94,6 +94,11 @@ def status_title(status: int) -> str:
     return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
+def status_line(status: int) -> str:
+    """Return a status as reports show it: `404 Not Found`."""
+    return f"{status} {status_title(status)}"
+
+
 def standard_page(status: int) -> bytes:
     """Return the short page of a status: a heading and a sentence."""
     title = status_title(status)

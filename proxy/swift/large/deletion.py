@@ -14,9 +14,9 @@ from proxy.auth.acl import Access
 from proxy.http.messages import Response
 from proxy.swift.access import authorize
 from proxy.swift.call import Call
-from proxy.swift.errors import Refused, status_of
+from proxy.swift.errors import Refused, status_line, status_of
 from proxy.swift.large.manifest import SEGMENTS
-from proxy.swift.large.report import Problem, report_format, status_line, write_report
+from proxy.swift.large.report import Problem, report_format, write_report
 
 _DELETES_AT_ONCE: Final = 16
 

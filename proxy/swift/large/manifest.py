@@ -144,14 +144,19 @@ def _parse_range(text: object, size: int | None) -> RangeRequest:
     return wanted
 
 
-def make_part(number: int, segment: Segment, found: FoundSegment | None, *, last: bool) -> Part | list[str]:
-    """Return a segment as a part of the object, or what is wrong with what was found at its path."""
+def make_part(
+    number: int, segment: Segment, found: FoundSegment | str | None, *, last: bool
+) -> Part | list[str]:
+    """Return a segment as a part of the object, or what is wrong with what was found at its path.
+
+    `found` is a status such as `404 Not Found` where nothing could be; it is None for inline data.
+    """
     if segment.path is None:
         data = segment.data
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         return Part(number, "", "", "", etag, len(data), 0, len(data), data)
-    if found is None:
-        return ["404 Not Found"]
+    if not isinstance(found, FoundSegment):
+        return [found or "404 Not Found"]
     offset, size, mistakes = 0, found.size, []
     if segment.range is not None:
         try:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
-from proxy.swift.errors import Refused, status_title
+from proxy.swift.errors import Refused
 from proxy.swift.formats import Format, choose_format
 
 Problem = tuple[str, str]
@@ -19,11 +19,6 @@ def report_format(accept: str) -> Format:
         return choose_format(None, accept)
     except Refused:
         return Format.PLAIN
-
-
-def status_line(status: int) -> str:
-    """Return a status as reports show it: `404 Not Found`."""
-    return f"{status} {status_title(status)}"
 
 
 def write_report(

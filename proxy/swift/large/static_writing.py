@@ -17,7 +17,7 @@ from proxy.http.messages import Response
 from proxy.operations.types import HeldBody, NewObject, Precondition
 from proxy.swift.access import authorize
 from proxy.swift.call import Call
-from proxy.swift.errors import Refused
+from proxy.swift.errors import Refused, status_line, status_of
 from proxy.swift.expiry import requested_expiry
 from proxy.swift.large.dynamic import dynamic_readable, is_dynamic
 from proxy.swift.large.manifest import (
@@ -39,6 +39,7 @@ from proxy.swift.writing import created, requested_metadata
 STATIC_LISTED: Final = (MANIFEST_ETAG,)
 """What of the record's `extra` the listing row repeats."""
 _LOOKUPS_AT_ONCE: Final = 16
+_Found = dict[ObjectPath, FoundSegment | str]
 
 
 async def put_static(call: Call, precondition: Precondition | None) -> Response:
@@ -55,7 +56,7 @@ async def put_static(call: Call, precondition: Precondition | None) -> Response:
         raise BadDigest(f"the large object's ETag is {etag}")
     described = [_describe(part, found) for part in parts]
     manifest_etag = hashlib.md5(stored_manifest(parts, described), usedforsecurity=False).hexdigest()
-    deepest = max((one.depth for one in found.values() if one is not None), default=0)
+    deepest = max((one.depth for one in found.values() if isinstance(one, FoundSegment)), default=0)
     new = NewObject(
         content_type=requested_type(call.headers, path.name),
         headers=stored_headers(call.headers),
@@ -83,34 +84,31 @@ async def _manifest_body(call: Call) -> bytes:
         raise Refused(413, f"Manifest File > {limit} bytes") from error
 
 
-async def _look_up_all(call: Call, segments: list[Segment]) -> dict[ObjectPath, FoundSegment | None]:
-    """Return what is stored at each path, None for nothing; a path out of reach raises Refused."""
+async def _look_up_all(call: Call, segments: list[Segment]) -> _Found:
+    """Return what is stored at each path, or a status where who asks finds nothing there."""
     paths = list(dict.fromkeys(segment.path for segment in segments if segment.path is not None))
-    for container in dict.fromkeys(path.parent for path in paths):
-        await authorize(call, container, Access.READ_OBJECT)
-    found: dict[ObjectPath, FoundSegment | None] = {}
+    found: _Found = {}
     for start in range(0, len(paths), _LOOKUPS_AT_ONCE):
         some = paths[start : start + _LOOKUPS_AT_ONCE]
         found.update(zip(some, await asyncio.gather(*(_look_up(call, path) for path in some)), strict=True))
     return found
 
 
-async def _look_up(call: Call, path: ObjectPath) -> FoundSegment | None:
+async def _look_up(call: Call, path: ObjectPath) -> FoundSegment | str:
     try:
+        await authorize(call, path.parent, Access.READ_OBJECT)
         stored = await call.colony.head_object(path)
         record, size, etag = stored.record, stored.record.size, stored.record.etag
         if is_dynamic(record):
             readable = await dynamic_readable(call, stored, reads=False)
             size, etag = readable.size, readable.etag
-    except Absent:
-        return None
+    except (Absent, Refused) as error:
+        return status_line(status_of(error))
     changed = iso_micros(stamp_micros(stored.modified))
     return FoundSegment(etag, size, record.content_type, changed, depth_of(record))
 
 
-def _checked_parts(
-    call: Call, segments: list[Segment], found: dict[ObjectPath, FoundSegment | None]
-) -> list[Part]:
+def _checked_parts(call: Call, segments: list[Segment], found: _Found) -> list[Part]:
     parts: list[Part] = []
     problems: list[Problem] = []
     for number, segment in enumerate(segments, start=1):
@@ -118,7 +116,7 @@ def _checked_parts(
         part = make_part(number, segment, at_path, last=number == len(segments))
         if isinstance(part, list):
             problems += [(quote(segment.shown), what) for what in part]
-        elif at_path is not None and at_path.depth >= call.limits.manifest_depth_max:
+        elif isinstance(at_path, FoundSegment) and at_path.depth >= call.limits.manifest_depth_max:
             problems.append((quote(segment.shown), "Too many manifests deep"))
         else:
             parts.append(part)
@@ -129,8 +127,8 @@ def _checked_parts(
     return parts
 
 
-def _describe(part: Part, found: dict[ObjectPath, FoundSegment | None]) -> list[Any]:
+def _describe(part: Part, found: _Found) -> list[Any]:
     at_path = None if part.inline else found[ObjectPath(part.account, part.container, part.name)]
-    if at_path is None:
+    if not isinstance(at_path, FoundSegment):
         return ["", "", False]
     return [at_path.content_type, at_path.last_modified, at_path.depth > 0]
