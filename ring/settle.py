@@ -87,9 +87,14 @@ def _first_of_pair(floor: Floor, entries: Ints, wealth: npt.NDArray[np.float64])
 def _supply_short(floor: Floor, members: Ints, children: Ints) -> None:
     """Give each child at least `low` replicas of every partition, of loose entries if there are any."""
     replicas = floor.stock.replicas
-    for child in children[floor.low[children] > 0].tolist():
+    needy = children[floor.low[children] > 0].tolist()
+    if not needy:
+        return
+    rows = members // replicas
+    # Members come in order, so that equal partitions are neighbours.
+    rows = rows[np.diff(rows, prepend=-1) > 0]
+    for child in needy:
         while True:
-            rows = np.unique(members // replicas)
             have = (floor.child.reshape(-1, replicas)[rows] == child).sum(axis=1)
             short = rows[have < floor.low[child]]
             candidates = members[np.isin(members // replicas, short) & (floor.child[members] != child)]
