@@ -9,6 +9,7 @@ kernel accounts to the server's main thread, per request.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import re
 import subprocess
 import sys
@@ -55,7 +56,7 @@ async def serve() -> None:
     await site.start()
     sys.stdout.write(f"{runner.addresses[0][1]}\n")
     sys.stdout.flush()
-    await web.asyncio.Event().wait()
+    await asyncio.Event().wait()
 
 
 def measure(server: str, seconds: int) -> None:

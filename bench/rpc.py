@@ -35,6 +35,7 @@ SIZES: Final = (4096, 1024 * 1024)
 
 # One call: sends `up` bytes and asks for `down` bytes back.
 Caller = Callable[[bytes, int], Awaitable[int]]
+Close = Callable[[], Awaitable[object]]
 _BODIES: Final = {size: b"d" * size for size in (0, *SIZES)}
 
 
@@ -49,10 +50,21 @@ async def serve_frames(path: str) -> None:
     def handle(call: Call) -> Reply:
         return Reply([1, b"k" * 33, call.args[0]], _BODIES[call.args[0]])
 
-    await RpcServer({"read": handle}, KEY, name="server").listen(f"unix:{path}")
+    async def handle_stream(call: Call) -> Reply:
+        down_bytes, up_bytes = call.args
+        if up_bytes:
+            async for _ in call.chunks():
+                pass
+        if down_bytes > 4096:
+            await call.begin([1, b"k" * 33, down_bytes])
+            await call.send(_BODIES[down_bytes])
+            return Reply()
+        return Reply([1, b"k" * 33, down_bytes], _BODIES[down_bytes])
+
+    await RpcServer({"read": handle, "stream": handle_stream}, KEY, name="server").listen(f"unix:{path}")
 
 
-async def call_frames(path: str) -> Caller:
+async def call_frames(path: str) -> tuple[Caller, Close]:
     """Return a caller by the node protocol."""
     client = RpcClient(f"unix:{path}", KEY, name="client")
 
@@ -60,7 +72,24 @@ async def call_frames(path: str) -> Caller:
         reply = await client.call("read", [down, *ARGS], up, deadline_ms=30_000)
         return len(reply.body)
 
-    return call
+    return call, client.close
+
+
+async def call_frames_streaming(path: str) -> tuple[Caller, Close]:
+    """Return a caller by streaming calls of the node protocol, which may begin with a head."""
+    client = RpcClient(f"unix:{path}", KEY, name="client")
+
+    async def call(up: bytes, down: int) -> int:
+        stream = await client.open_stream("stream", [down, len(up)], deadline_ms=30_000)
+        if up:
+            await stream.send(up)
+            await stream.finish()
+        received = 0
+        async for chunk in stream.chunks():
+            received += len(chunk)
+        return received + len((await stream.reply()).body)
+
+    return call, client.close
 
 
 async def serve_streams(path: str) -> None:
@@ -80,7 +109,7 @@ async def serve_streams(path: str) -> None:
     await asyncio.start_unix_server(connected, path, limit=4 * 1024 * 1024)
 
 
-async def call_streams(path: str) -> Caller:
+async def call_streams(path: str) -> tuple[Caller, Close]:
     """Return a caller by asyncio's streams, multiplexed by call ids."""
     reader, writer = await asyncio.open_unix_connection(path, limit=4 * 1024 * 1024)
     pending: dict[int, asyncio.Future[bytes]] = {}
@@ -88,7 +117,7 @@ async def call_streams(path: str) -> Caller:
     last_id = 0
 
     async def receive() -> None:
-        while True:
+        while not reader.at_eof():
             size = int.from_bytes(await reader.readexactly(4), "big")
             call_id, _, body = msgpack.unpackb(await reader.readexactly(size))
             pending.pop(call_id).set_result(body)
@@ -105,7 +134,12 @@ async def call_streams(path: str) -> Caller:
         await writer.drain()
         return len(await answered)
 
-    return call
+    async def close() -> None:
+        receiving.cancel()
+        writer.close()
+        await asyncio.wait([receiving])
+
+    return call, close
 
 
 async def serve_http(path: str) -> None:
@@ -124,7 +158,7 @@ async def serve_http(path: str) -> None:
     await web.UnixSite(runner, path).start()
 
 
-async def call_http(path: str) -> Caller:
+async def call_http(path: str) -> tuple[Caller, Close]:
     """Return a caller by aiohttp."""
     session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(path))
 
@@ -134,11 +168,12 @@ async def call_http(path: str) -> Caller:
             msgpack.unpackb(bytes.fromhex(response.headers["x-head"]))
             return len(await response.read())
 
-    return call
+    return call, session.close
 
 
 WAYS: Final = {
     "node protocol": (serve_frames, call_frames),
+    "… as streams": (serve_frames, call_frames_streaming),
     "asyncio streams": (serve_streams, call_streams),
     "aiohttp": (serve_http, call_http),
 }
@@ -154,7 +189,39 @@ def _server(way: str, path: str, ready: Connection) -> None:
 
 
 async def _measure(way: str, path: str, pid: int, calls: int) -> None:
-    call = await WAYS[way][1](path)
+    call, close = await WAYS[way][1](path)
+    for up_bytes, down_bytes in ((0, 4096), (4096, 0), (0, 1 << 20), (1 << 20, 0)):
+        count = calls if max(up_bytes, down_bytes) <= 4096 else calls // 20
+        left = iter(range(count))
+        up = _BODIES[up_bytes]
+
+        async def work(left: object = left, up: bytes = up, down_bytes: int = down_bytes) -> None:
+            for _ in left:  # type: ignore[attr-defined]
+                assert await call(up, down_bytes) == down_bytes
+
+        await call(up, down_bytes)
+        server_us, client_us, started = cpu_us(pid), time.process_time(), time.perf_counter()
+        await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+        elapsed = time.perf_counter() - started
+        server_us = (cpu_us(pid) - server_us) / count
+        client_us = (time.process_time() - client_us) * 1e6 / count
+        print(  # noqa: T201
+            f"{way:16} up {up_bytes:>8} down {down_bytes:>8}   server {server_us:8.1f} µs"
+            f"   client {client_us:8.1f} µs   {count / elapsed:9.0f} calls/s"
+        )
+    await close()
+
+
+def main() -> None:
+        await WAYS[way][0](path)
+        ready.send(True)
+        await asyncio.Event().wait()
+
+    uvloop.run(main())
+
+
+async def _measure(way: str, path: str, pid: int, calls: int) -> None:
+    call, close = await WAYS[way][1](path)
     for up_bytes, down_bytes in ((0, 4096), (4096, 0), (0, 1 << 20), (1 << 20, 0)):
         count = calls if max(up_bytes, down_bytes) <= 4096 else calls // 20
         left = iter(range(count))

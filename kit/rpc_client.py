@@ -52,6 +52,8 @@ class PendingCall(asyncio.Future[Reply]):
         if self.done():
             return False
         self.connection.give_up(self)
+        if self.head is not None:
+            self.head.cancel()
         self._close(None)
         return super().cancel(msg)
 
@@ -59,24 +61,25 @@ class PendingCall(asyncio.Future[Reply]):
         """End the call with its reply."""
         if not self.done():
             self.set_result(reply)
-            if self.inbound is not None:
-                self._close(None)
+            if self.head is not None and not self.head.done():
+                self.head.set_result(reply.head)
+            self._close(None)
 
     def fail(self, error: BaseException) -> None:
         """End the call with an error."""
         if not self.done():
             self.set_exception(error)
-            if self.inbound is not None:
-                self._close(error)
-                # Whoever reads or writes the stream gets the error; the reply may never be asked for.
-                self.exception()
+            # Looked at here: who asked several nodes may have gone on with the answers of others.
+            self.exception()
+            if self.head is not None and not self.head.done():
+                self.head.set_exception(error)
+                self.head.exception()
+            self._close(error)
 
     def _close(self, error: BaseException | None) -> None:
         if self.inbound is not None and self.outbound is not None:
             self.inbound.end(error)
             self.outbound.end(error)
-        if self.head is not None and not self.head.done():
-            self.head.cancel()
 
 
 class ClientConnection(FrameConnection):
@@ -288,10 +291,7 @@ class Stream:
         Where it answered without one, that is the head of its reply; where it failed, its error.
         """
         assert self._call.head is not None
-        await asyncio.wait((self._call.head, self._call), return_when=asyncio.FIRST_COMPLETED)
-        if self._call.head.done() and not self._call.head.cancelled():
-            return self._call.head.result()
-        return (await self._call).head
+        return await self._call.head
 
     def chunks(self) -> AsyncIterator[Buffer]:
         """Yield the chunks of the downstream body until the reply; raises the call's error."""
@@ -392,8 +392,10 @@ class RpcClient:
     async def close(self) -> None:
         """End the connection; calls in flight fail with NodeUnreachable."""
         self._closed = True
-        if self._connecting is not None:
-            self._connecting.cancel()
+        connecting = self._connecting
+        if connecting is not None:
+            connecting.cancel()
+            await asyncio.wait([connecting])
         if self._connection is not None:
             self._connection.abort("client closed")
         for connection in list(self._leaving):
@@ -432,8 +434,15 @@ class RpcClient:
                 raise NodeUnreachable(f"{self.address}: no connection, the next attempt is due soon")
             self._connecting = loop.create_task(self._attempt())
             self._connecting.add_done_callback(self._on_attempted)
-        # Shielded: callers come and go, the attempt is everybody's.
-        return await asyncio.shield(self._connecting)
+        attempt = self._connecting
+        try:
+            # Shielded: callers come and go, the attempt is everybody's.
+            return await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if attempt.cancelled() and not (task is not None and task.cancelling()):
+                raise NodeUnreachable(f"{self.address}: the client is closed") from None
+            raise
 
     def _on_attempted(self, attempt: asyncio.Task[ClientConnection]) -> None:
         self._connecting = None
@@ -456,6 +465,10 @@ class RpcClient:
             if isinstance(error, NodeUnreachable):
                 raise
             raise NodeUnreachable(f"{self.address}: {str(error) or 'connecting timed out'}") from error
+        except asyncio.CancelledError:
+            if connection is not None:
+                connection.abort("client closed")
+            raise
         self._failures = 0
         if not connection.closed and not connection.going_away:
             self._connection = connection
