@@ -192,17 +192,17 @@ async def _measure(way: str, path: str, pid: int, calls: int) -> None:
     call, close = await WAYS[way][1](path)
     for up_bytes, down_bytes in ((0, 4096), (4096, 0), (0, 1 << 20), (1 << 20, 0)):
         count = calls if max(up_bytes, down_bytes) <= 4096 else calls // 20
-        left = iter(range(count))
         up = _BODIES[up_bytes]
 
-        async def work(left: object = left, up: bytes = up, down_bytes: int = down_bytes) -> None:
-            for _ in left:  # type: ignore[attr-defined]
+        async def work(turns: int, up: bytes = up, down_bytes: int = down_bytes) -> None:
+            for _ in range(turns):
                 assert await call(up, down_bytes) == down_bytes
 
-        await call(up, down_bytes)
+        await work(1)
         server_us, client_us, started = cpu_us(pid), time.process_time(), time.perf_counter()
-        await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+        await asyncio.gather(*(work(count // IN_FLIGHT) for _ in range(IN_FLIGHT)))
         elapsed = time.perf_counter() - started
+        count -= count % IN_FLIGHT
         server_us = (cpu_us(pid) - server_us) / count
         client_us = (time.process_time() - client_us) * 1e6 / count
         print(  # noqa: T201
@@ -210,35 +210,6 @@ async def _measure(way: str, path: str, pid: int, calls: int) -> None:
             f"   client {client_us:8.1f} µs   {count / elapsed:9.0f} calls/s"
         )
     await close()
-
-
-def main() -> None:
-        await WAYS[way][0](path)
-        ready.send(True)
-        await asyncio.Event().wait()
-
-    uvloop.run(main())
-
-
-async def _measure(way: str, path: str, pid: int, calls: int) -> None:
-    call, close = await WAYS[way][1](path)
-    for up_bytes, down_bytes in ((0, 4096), (4096, 0), (0, 1 << 20), (1 << 20, 0)):
-        count = calls if max(up_bytes, down_bytes) <= 4096 else calls // 20
-        left = iter(range(count))
-        up = _BODIES[up_bytes]
-
-        async def work(left: object = left, up: bytes = up, down_bytes: int = down_bytes) -> None:
-            for _ in left:  # type: ignore[attr-defined]
-                assert await call(up, down_bytes) == down_bytes
-
-        await call(up, down_bytes)
-        server_us, client_us, started = cpu_us(pid), time.process_time(), time.perf_counter()
-        await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
-        elapsed = time.perf_counter() - started
-        print(  # noqa: T201
-            f"{way:16} up {up_bytes:>8} down {down_bytes:>8}   server {(cpu_us(pid) - server_us) / count:8.1f} µs"
-            f"   client {(time.process_time() - client_us) * 1e6 / count:8.1f} µs   {count / elapsed:9.0f} calls/s"
-        )
 
 
 def main() -> None:
