@@ -1,0 +1,141 @@
+"""The S3 API: from a request to its verb, by way of its signature, and from errors to XML."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from kit.clock import monotonic_ms, wall_clock_ms
+from model.errors import ColonnadeError, IncompleteBody
+from proxy.auth.query import Pairs, parse_query
+from proxy.auth.sigv4 import Claim, Seal, SignatureRefused, check_signature, check_time, read_claim
+from proxy.http.messages import Request, Response
+from proxy.identity.users import User
+from proxy.s3 import xml_write
+from proxy.s3.buckets import BucketNames
+from proxy.s3.call import Call, KeyDirectory, Services, Settings
+from proxy.s3.errors import S3Error, to_s3
+from proxy.s3.handlers import VERBS
+from proxy.s3.names import read_address
+from proxy.s3.router import methods, route
+
+if TYPE_CHECKING:
+    from proxy.operations.colony import Colony
+
+_log = logging.getLogger(__name__)
+
+_WITHOUT_BODY: Final = frozenset((204, 304))
+
+
+class S3App:
+    """Answers S3 requests of one colony."""
+
+    def __init__(
+        self,
+        colony: Colony,
+        directory: KeyDirectory,
+        settings: Settings | None = None,
+        *,
+        now_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        """`directory` finds access keys; `now_ms` is the wall clock."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._settings = settings or Settings()
+        self._services = Services(
+            colony, BucketNames(colony, monotonic_ms), directory, self._settings, now_ms, self._background
+        )
+        self._host_id = self._settings.host_id
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request. Raises IncompleteBody where the client has gone, and what nobody foresaw."""
+        if not request.id:
+            request.id = secrets.token_hex(8).upper()
+        try:
+            call = await self._enter(request)
+            response = await VERBS[call.operation](call)
+        except IncompleteBody:
+            raise
+        except ColonnadeError as error:
+            response = self._refuse(request, to_s3(error))
+        response.headers.append(("x-amz-request-id", request.id))
+        response.headers.append(("x-amz-id-2", self._host_id))
+        return response
+
+    async def drain(self) -> None:
+        """Wait until everything that answers left to be done has been done."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _enter(self, request: Request) -> Call:
+        """Return the call that a request makes, its signature checked. Raises S3Error, SignatureRefused."""
+        headers = request.headers
+        pairs = parse_query(request.raw_query) if request.raw_query else ()
+        query = dict(pairs)
+        address = read_address(request.raw_path, headers.get("host"), self._settings.domains)
+        level = address.level
+        operation = route(request.method, level, query, headers)
+        if operation is None:
+            raise S3Error(
+                "MethodNotAllowed",
+                details={"Method": request.method, "ResourceType": level.value.upper()},
+                headers=(("Allow", ", ".join(methods(level))),),
+            )
+        call = Call(self._services, request, operation, address.bucket, address.key, query)
+        claim = read_claim(pairs, headers)
+        if claim is not None:
+            call.claim = claim
+            call.user, call.seal = await self._authenticate(request, claim, pairs)
+        return call
+
+    async def _authenticate(self, request: Request, claim: Claim, pairs: Pairs) -> tuple[User, Seal]:
+        scope = claim.scope
+        regions = self._settings.regions
+        if regions and scope.region not in regions:
+            raise SignatureRefused(
+                "AuthorizationHeaderMalformed",
+                f"The authorization header is malformed; the region '{scope.region}' is wrong; expecting "
+                f"'{regions[0]}'",
+                Region=regions[0],
+            )
+        key = await self._services.directory.key(scope.access_key_id)
+        if key is None:
+            raise S3Error("InvalidAccessKeyId", details={"AWSAccessKeyId": scope.access_key_id})
+        check_time(claim, self._services.now_ms())
+        seal = check_signature(
+            claim,
+            key.secret,
+            method=request.method,
+            raw_path=request.raw_path,
+            query=pairs,
+            headers=request.headers,
+        )
+        return key.user, seal
+
+    def _refuse(self, request: Request, error: S3Error) -> Response:
+        headers = [("Content-Type", "application/xml"), *error.headers]
+        if request.method == "HEAD" or error.status in _WITHOUT_BODY:
+            return Response(error.status, headers)
+        body = xml_write.error(
+            error.code,
+            error.message,
+            error.details,
+            resource=request.raw_path,
+            ids=(request.id, self._host_id),
+        )
+        return Response(error.status, headers, body)
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    """Do work that nobody waits for; what is left undone is found again by the reaper of parts."""
+    try:
+        await work
+    except ColonnadeError as error:
+        _log.warning("parts of an upload were not taken away", extra={"reason": str(error)})

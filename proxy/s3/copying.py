@@ -1,0 +1,92 @@
+"""The source of a copy: its header, its conditions, its bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.errors import NoSuchObject
+from proxy.auth.query import decode
+from proxy.operations.types import BodySource, HeldBody, OpenObject, StreamedBody
+from proxy.ranges import Span, parse_range
+from proxy.s3.access import enter_to_read, object_allows
+from proxy.s3.acl import Permission
+from proxy.s3.call import Call
+from proxy.s3.conditional import check_source
+from proxy.s3.errors import S3Error, invalid_argument
+from proxy.s3.names import check_key
+from proxy.s3.verbs.head_object import absent
+
+
+@dataclass(frozen=True, slots=True)
+class SourceName:
+    """What x-amz-copy-source names."""
+
+    bucket: str
+    key: str
+
+
+def read_source(header: str) -> SourceName:
+    """Return the source that a header names, percent-decoded once. Raises S3Error."""
+    text, _, parameter = header.partition("?")
+    name, _, version = parameter.partition("=")
+    bucket, _, key = decode(text).removeprefix("/").partition("/")
+    if not bucket or not key:
+        raise invalid_argument(
+            "x-amz-copy-source",
+            header,
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        )
+    check_key(key)
+    if name == "versionId" and version not in ("", "null"):
+        raise S3Error("NoSuchVersion", details={"Key": key, "VersionId": version})
+    return SourceName(bucket, key)
+
+
+async def open_source(call: Call, source: SourceName) -> OpenObject:
+    """Return the source of a copy, which the asker may read and whose conditions hold."""
+    path, guard = await enter_to_read(call, source.bucket)
+    try:
+        opened = await call.colony.open_object(path.object(source.key))
+    except NoSuchObject:
+        raise await absent(call, path, guard) from None
+    if not object_allows(call, guard, opened.stored, Permission.READ):
+        raise S3Error("AccessDenied")
+    check_source(call.request.headers, opened.stored)
+    return opened
+
+
+def read_span(call: Call, opened: OpenObject) -> Span:
+    """Return the bytes of the source to copy: all, or x-amz-copy-source-range. Raises S3Error."""
+    text = call.request.headers.get("x-amz-copy-source-range")
+    size = opened.stored.record.size
+    if not text:
+        span = Span(0, size)
+    else:
+        wanted = parse_range(text)
+        piece = wanted.pieces[0] if wanted is not None and len(wanted.pieces) == 1 else None
+        if piece is None or piece.first is None or piece.last is None:
+            raise invalid_argument(
+                "x-amz-copy-source-range",
+                text,
+                "The x-amz-copy-source-range value must be of the form bytes=first-last where first and "
+                "last are the zero-based offsets of the first and last bytes to copy",
+            )
+        if piece.last >= size:
+            raise S3Error("InvalidRange", f"Range specified is not valid for source object of size: {size}")
+        span = Span(piece.first, piece.last - piece.first + 1)
+    if span.length > call.settings.put_bytes_max:
+        raise S3Error(
+            "InvalidRequest",
+            "The specified copy source is larger than the maximum allowable size for a copy source: "
+            f"{call.settings.put_bytes_max}",
+        )
+    return span
+
+
+def body_of(opened: OpenObject, span: Span) -> BodySource:
+    """Return a span of the source as the body of a new object."""
+    if opened.data is not None:
+        return HeldBody(memoryview(opened.data)[span.offset : span.end])
+    if not span.length:
+        return HeldBody(b"")
+    return StreamedBody(opened.read(span.offset, span.length), span.length)

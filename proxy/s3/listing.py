@@ -1,0 +1,106 @@
+"""What the listings of objects share: their parameters, and rows as XML."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from model.listing import Page, Query, unpack_listed
+from model.names import ContainerPath, decode_name
+from model.stamp import stamp_ms
+from proxy.auth.query import encode
+from proxy.dates import iso_millis
+from proxy.s3 import xml_write
+from proxy.s3.call import Call
+from proxy.s3.errors import invalid_argument
+from proxy.s3.names import check_listing_name
+
+Show = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The parameters that all listings of objects have. `show` encodes a name for the answer."""
+
+    prefix: bytes
+    delimiter: bytes
+    keys_max: int
+    show: Show
+    encoding: str
+
+
+def read_wanted(call: Call, *, size_name: str = "max-keys") -> Wanted:
+    """Return the parameters of a listing. Raises S3Error InvalidArgument."""
+    query = call.query
+    encoding = query.get("encoding-type", "")
+    if encoding not in ("", "url"):
+        raise invalid_argument("encoding-type", encoding, "Invalid Encoding Method specified in Request")
+    page_max = call.settings.page_keys_max
+    return Wanted(
+        check_listing_name("prefix", query.get("prefix", "")),
+        check_listing_name("delimiter", query.get("delimiter", "")),
+        call.number(size_name, page_max, limit=page_max),
+        partial(encode, safe="/") if encoding else xml_write.escape,
+        encoding,
+    )
+
+
+async def fetch_page(call: Call, path: ContainerPath, wanted: Wanted, marker: bytes) -> Page:
+    """Return one page of a bucket. Raises NoSuchContainer."""
+    if wanted.keys_max == 0:
+        await call.colony.container(path, fresh=True)
+        return Page((), False)
+    query = Query(prefix=wanted.prefix, delimiter=wanted.delimiter, marker=marker, limit=wanted.keys_max)
+    page = await call.colony.list_objects(path, query)
+    # An empty page is also what a bucket that has just gone gives; one with keys proves that it lives.
+    await call.colony.container(path, fresh=not page.items)
+    return page
+
+
+def rows(page: Page, show: Show, *, more: str = "") -> tuple[str, str]:
+    """Return the Contents and the CommonPrefixes of a page; `more` goes into each Contents."""
+    contents, prefixes = [], []
+    for item in page.items:
+        if not item[1]:
+            prefixes.append(show(decode_name(item[0])))
+            continue
+        row = unpack_listed(item)
+        contents.append(
+            xml_write.contents(show(row.name), iso_millis(stamp_ms(row.stamp)), row.etag, row.size, more)
+        )
+    return "".join(contents), xml_write.common_prefixes(prefixes)
+
+
+def head(call: Call, wanted: Wanted) -> str:
+    """Return the elements that begin every listing: name, prefix, delimiter, encoding."""
+    inner = f"<Name>{xml_write.escape(call.bucket)}</Name>" + named(
+        "Prefix", call.query.get("prefix", ""), wanted
+    )
+    if wanted.delimiter:
+        inner += named("Delimiter", call.query["delimiter"], wanted)
+    if wanted.encoding:
+        inner += "<EncodingType>url</EncodingType>"
+    return inner
+
+
+def named(element: str, text: str, wanted: Wanted) -> str:
+    """Return an element that holds a name, encoded as the listing wants names."""
+    return f"<{element}>{wanted.show(text)}</{element}>"
+
+
+def make_token(marker: bytes) -> str:
+    """Return an opaque continuation token, with its version in front."""
+    return urlsafe_b64encode(b"\x01" + marker).decode()
+
+
+def read_token(token: str) -> bytes:
+    """Return the marker of a continuation token. Raises S3Error InvalidArgument."""
+    try:
+        raw = urlsafe_b64decode(token)
+    except ValueError:
+        raw = b""
+    if raw[:1] != b"\x01":
+        raise invalid_argument("continuation-token", token, "The continuation token provided is incorrect")
+    return raw[1:]

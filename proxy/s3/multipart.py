@@ -1,0 +1,169 @@
+"""Multipart uploads in hidden containers: their records, their parts, and taking parts away.
+
+An upload is an object `key NUL upload` in uploads_of(bucket); a part is an object
+`key NUL upload NUL number` (five digits) in parts_of(bucket), and stays there as a part of the finished
+object, whose manifest names it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from model.errors import NoSuchObject, NoSuchUpload
+from model.listing import Listed, Query, unpack_listed
+from model.names import ContainerPath, ObjectPath, decode_name, encode_name, parts_of, uploads_of
+from model.objects import Manifest
+from proxy import checksums
+from proxy.operations.types import StoredObject
+from proxy.s3.call import Call
+from proxy.s3.errors import S3Error, invalid_argument
+
+_PAGE_ROWS: Final = 1000
+_ROWS_MAX: Final = 10_000
+_DROPS_AT_ONCE: Final = 16
+_SEPARATOR: Final = "\0"
+
+ALGORITHM: Final = "algorithm"
+"""In an upload's extra: the checksum algorithm its parts bear."""
+TYPE: Final = "type"
+"""In an upload's extra: FULL_OBJECT or COMPOSITE."""
+UPLOAD: Final = "upload"
+"""In a finished object's extra: the upload it was made by."""
+CHECKSUM: Final = "sum"
+"""In a part's listing row: its checksum by the upload's algorithm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload in progress. `named` tells whether the client named the algorithm itself."""
+
+    id: str
+    stored: StoredObject
+    algorithm: str
+    type: str
+    named: bool
+
+
+def new_upload_id() -> str:
+    """Return a new upload id: 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def upload_path(path: ContainerPath, key: str, upload_id: str) -> ObjectPath:
+    """Return where an upload's record is."""
+    return uploads_of(path).object(f"{key}{_SEPARATOR}{upload_id}")
+
+
+def part_path(path: ContainerPath, key: str, upload_id: str, number: int) -> ObjectPath:
+    """Return where a part's bytes are."""
+    return parts_of(path).object(f"{key}{_SEPARATOR}{upload_id}{_SEPARATOR}{number:05}")
+
+
+def split_upload_name(name: str) -> tuple[str, str]:
+    """Return key and upload id of the name of an upload's record."""
+    key, _, upload_id = name.rpartition(_SEPARATOR)
+    return key, upload_id
+
+
+async def find_upload(call: Call, path: ContainerPath) -> Upload:
+    """Return the upload that the query names. Raises NoSuchUpload, NoSuchContainer."""
+    upload_id = call.query.get("uploadId", "")
+    if not upload_id or _SEPARATOR in upload_id:
+        raise NoSuchUpload(upload_id)
+    try:
+        stored = await call.colony.head_object(upload_path(path, call.key, upload_id))
+    except NoSuchObject:
+        await call.colony.container(path)
+        raise NoSuchUpload(upload_id) from None
+    extra = stored.record.extra
+    algorithm = extra.get(ALGORITHM, "")
+    return Upload(
+        upload_id,
+        stored,
+        algorithm or checksums.CRC64NVME,
+        extra.get(TYPE, checksums.FULL_OBJECT),
+        bool(algorithm),
+    )
+
+
+def read_part_number(call: Call) -> int:
+    """Return the part number of the query. Raises S3Error InvalidArgument."""
+    text = call.query.get("partNumber", "")
+    if text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= call.settings.parts_max:
+        return int(text)
+    raise invalid_argument(
+        "partNumber",
+        text,
+        f"Part number must be an integer between 1 and {call.settings.parts_max}, inclusive",
+    )
+
+
+def part_number(row: Listed) -> int:
+    """Return the number of a part from its listing row."""
+    return int(row.name.rpartition(_SEPARATOR)[2])
+
+
+async def list_parts(
+    call: Call, path: ContainerPath, upload_id: str, *, after: int = 0
+) -> AsyncIterator[Listed]:
+    """Yield the rows of an upload's parts in order of number, those after a number."""
+    prefix = encode_name(f"{call.key}{_SEPARATOR}{upload_id}{_SEPARATOR}")
+    marker = prefix + b"%05d" % after
+    while True:
+        query = Query(prefix=prefix, marker=marker, limit=_PAGE_ROWS)
+        page = await call.colony.list_objects(parts_of(path), query)
+        for item in page.items:
+            yield unpack_listed(item)
+        if not page.truncated:
+            return
+        marker = page.next_marker
+
+
+async def end_upload(call: Call, path: ContainerPath, upload: Upload, *, keep: Iterable[int] = ()) -> None:
+    """Forget an upload, and take away its parts but those that a finished object keeps."""
+    kept = frozenset(keep)
+    await call.colony.delete_object(upload_path(path, call.key, upload.id))
+    surplus = [
+        part_path(path, call.key, upload.id, part_number(row))
+        async for row in list_parts(call, path, upload.id)
+        if part_number(row) not in kept
+    ]
+    if surplus:
+        call.services.background(_drop(call, surplus))
+
+
+async def drop_upload(call: Call, path: ContainerPath, name: str) -> None:
+    """Forget an upload by the name of its record, and take away all of its parts in the background."""
+    await call.colony.delete_object(uploads_of(path).object(name))
+    query = Query(prefix=encode_name(name + _SEPARATOR), limit=_ROWS_MAX)
+    page = await call.colony.list_objects(parts_of(path), query)
+    parts = parts_of(path)
+    call.services.background(_drop(call, [parts.object(decode_name(part)) for part, _ in page.items]))
+
+
+def drop_parts(call: Call, deleted: StoredObject | None) -> None:
+    """Take away, in the background, the parts of an object that is no more."""
+    if deleted is not None and deleted.record.manifest is Manifest.MULTIPART:
+        parts = deleted.record.parts
+        call.services.background(
+            _drop(call, [ObjectPath(part.account, part.container, part.name) for part in parts])
+        )
+
+
+async def _drop(call: Call, paths: list[ObjectPath]) -> None:
+    for start in range(0, len(paths), _DROPS_AT_ONCE):
+        await asyncio.gather(*map(call.colony.delete_object, paths[start : start + _DROPS_AT_ONCE]))
+
+
+def check_part_checksum(upload: Upload, named: str) -> None:
+    """Refuse a part whose client names another algorithm than its upload's. Raises S3Error."""
+    if upload.named and named and named != upload.algorithm:
+        raise S3Error(
+            "InvalidRequest",
+            f"Checksum Type mismatch occurred, expected checksum Type: {upload.algorithm.lower()}, "
+            f"actual checksum Type: {named.lower()}",
+        )

@@ -1,0 +1,250 @@
+"""The body of an upload: unframed, measured, and checked against everything the client said of it."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import md5
+from typing import Final
+
+from model.errors import BadRequest, IncompleteBody
+from proxy import checksums
+from proxy.auth.aws_chunked import ChunkDecoder, Framing, Signing, Trailer
+from proxy.auth.sigv4 import Payload, Seal
+from proxy.http.messages import BodyStream, Buffer, Headers
+from proxy.operations.types import Digests
+from proxy.s3.call import Call
+from proxy.s3.errors import S3Error
+
+_FRAMED: Final = {
+    Payload.CHUNKS_SIGNED: (Signing.SIGNED, Trailer.NONE),
+    Payload.CHUNKS_SIGNED_TRAILER: (Signing.SIGNED, Trailer.ALLOWED),
+    Payload.CHUNKS_UNSIGNED_TRAILER: (Signing.UNSIGNED, Trailer.ALLOWED),
+}
+_DEFAULT: Final = (checksums.CRC64NVME,)
+"""What is computed where a client names no algorithm: at 60 GB/s it costs next to nothing."""
+_SHA256_TOO: Final = {name: tuple(dict.fromkeys((name, checksums.SHA256))) for name in checksums.BYTES}
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A body ready to be stored.
+
+    `algorithms` are to be computed over it, the client's own first; `named` is that one, empty where
+    it named none; `verify` checks the results.
+    """
+
+    body: BodyStream
+    algorithms: tuple[str, ...]
+    verify: Callable[[Digests], None]
+    named: str
+
+
+class FramedBody(BodyStream):
+    """The payload of an aws-chunked body."""
+
+    def __init__(self, framed: BodyStream, framing: Framing, seal: Seal | None) -> None:
+        self.length = framing.decoded_bytes
+        self._framed = framed
+        self._decoder = ChunkDecoder(framing, seal)
+
+    @property
+    def trailers(self) -> Mapping[str, str]:
+        """The trailer fields, once the body has been read to its end."""
+        return self._decoder.trailers
+
+    async def chunks(self) -> AsyncIterator[Buffer]:
+        """Yield the payload; the framing is checked to its end before the iteration ends."""
+        async for data in self._framed.chunks():
+            for span in self._decode(data):
+                yield span
+        try:
+            self._decoder.finish()
+        except IncompleteBody as error:
+            raise S3Error("IncompleteBody", str(error)) from error
+
+    def _decode(self, data: Buffer) -> list[memoryview]:
+        try:
+            return self._decoder.feed(data)
+        except IncompleteBody as error:
+            # All of the body came, but it is not what it says: the client is still there to be told.
+            raise S3Error("IncompleteBody", str(error)) from error
+
+    async def read(self, bytes_max: int) -> Buffer:
+        """Return the whole payload. Raises BadRequest where it is longer than `bytes_max`."""
+        whole = bytearray()
+        async for span in self.chunks():
+            whole += span
+            if len(whole) > bytes_max:
+                raise BadRequest(f"the body is longer than {bytes_max} bytes")
+        return whole
+
+
+class _Promises:
+    """What the client said of its body, to be held against what came."""
+
+    __slots__ = ("algorithm", "content_md5", "framed", "length", "payload_hash", "stated", "trailer")
+
+    def __init__(self, call: Call, framed: FramedBody | None, length: int | None) -> None:
+        headers = call.request.headers
+        self.framed = framed
+        self.length = length
+        self.content_md5 = _content_md5(headers)
+        claim = call.claim
+        hashed = claim is not None and claim.payload is Payload.SHA256
+        self.payload_hash = claim.payload_hash.lower() if claim is not None and hashed else ""
+        self.trailer = _declared_trailer(headers) if framed is not None else ""
+        self.algorithm, self.stated = _stated_checksum(headers, self.trailer)
+
+    def algorithms(self) -> tuple[str, ...]:
+        if self.payload_hash:
+            return _SHA256_TOO[self.algorithm or checksums.CRC64NVME]
+        return (self.algorithm,) if self.algorithm else _DEFAULT
+
+    def verify(self, digests: Digests) -> None:
+        if self.length is not None and digests.size != self.length:
+            raise S3Error("IncompleteBody")
+        if self.content_md5 and self.content_md5.hex() != digests.md5:
+            raise S3Error("BadDigest", "The Content-MD5 you specified did not match what we received.")
+        if self.payload_hash:
+            computed = b64decode(digests.checksums[checksums.SHA256]).hex()
+            if computed != self.payload_hash:
+                raise S3Error(
+                    "XAmzContentSHA256Mismatch",
+                    details={
+                        "ClientComputedContentSHA256": self.payload_hash,
+                        "S3ComputedContentSHA256": computed,
+                    },
+                )
+        stated = self.stated
+        if self.trailer and self.framed is not None:
+            stated = self.framed.trailers.get(self.trailer, "")
+            if not stated:
+                raise S3Error("MalformedTrailerError")
+            _check_form(self.algorithm, self.trailer, stated)
+        if stated and stated != digests.checksums[self.algorithm]:
+            raise S3Error(
+                "BadDigest",
+                f"The {self.algorithm} you specified did not match the calculated checksum.",
+            )
+
+
+def read_upload(call: Call, *, bytes_max: int) -> Upload:
+    """Return the body of an object or a part as its headers frame it. Raises S3Error."""
+    request = call.request
+    framed: FramedBody | None = None
+    claim = call.claim
+    body = request.body
+    if claim is not None and claim.payload in _FRAMED:
+        body = framed = _unframe(call, claim.payload)
+    elif "content-length" not in request.headers and "transfer-encoding" not in request.headers:
+        raise S3Error("MissingContentLength")
+    elif claim is None and "aws-chunked" in request.headers.get("content-encoding"):
+        # Framed by what an anonymous client says of itself.
+        body = framed = _unframe(call, Payload.CHUNKS_UNSIGNED_TRAILER)
+    if body.length is not None and body.length > bytes_max:
+        raise S3Error(
+            "EntityTooLarge",
+            details={"ProposedSize": str(body.length), "MaxSizeAllowed": str(bytes_max)},
+        )
+    promises = _Promises(call, framed, body.length)
+    return Upload(body, promises.algorithms(), promises.verify, promises.algorithm)
+
+
+class Stated(Enum):
+    """What a checksum header of a request speaks of."""
+
+    BODY = "the body"
+    OBJECT = "the object that the request completes"
+
+
+async def read_whole(call: Call, bytes_max: int, stated: Stated = Stated.BODY) -> bytes:
+    """Return a request's whole body (XML), checked as an upload is. Raises S3Error."""
+    claim = call.claim
+    framed: FramedBody | None = None
+    body = call.request.body
+    if claim is not None and claim.payload in _FRAMED:
+        body = framed = _unframe(call, claim.payload)
+    try:
+        whole = bytes(await body.read(bytes_max))
+    except BadRequest as error:
+        raise S3Error("MaxMessageLengthExceeded") from error
+    promises = _Promises(call, framed, None)
+    if stated is Stated.OBJECT:
+        promises.algorithm = promises.stated = ""
+    wanted = promises.algorithms()
+    computed = {name: checksums.checksum(name, whole) for name in wanted}
+    digest = md5(whole, usedforsecurity=False).hexdigest() if promises.content_md5 else ""
+    promises.verify(Digests(digest, len(whole), computed))
+    return whole
+
+
+def _unframe(call: Call, payload: Payload) -> FramedBody:
+    headers = call.request.headers
+    text = headers.get("x-amz-decoded-content-length")
+    if not text:
+        raise S3Error("MissingContentLength")
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise S3Error("InvalidArgument", "x-amz-decoded-content-length is not a number")
+    signing, trailer = _FRAMED[payload]
+    return FramedBody(call.request.body, Framing(signing, trailer, int(text)), call.seal)
+
+
+def _content_md5(headers: Headers) -> bytes:
+    if "content-md5" not in headers:
+        return b""
+    try:
+        digest = b64decode(headers["content-md5"].strip(), validate=True)
+    except ValueError:
+        raise S3Error("InvalidDigest") from None
+    if len(digest) != 16:
+        raise S3Error("InvalidDigest")
+    return digest
+
+
+def _declared_trailer(headers: Headers) -> str:
+    """Return the name of the checksum that the trailer will carry, or nothing."""
+    name = headers.get("x-amz-trailer").strip().lower()
+    if not name:
+        return ""
+    if name not in checksums.HEADERS:
+        raise S3Error("InvalidRequest", "The value specified in the x-amz-trailer header is not supported")
+    return name
+
+
+def _stated_checksum(headers: Headers, trailer: str) -> tuple[str, str]:
+    """Return the algorithm a client chose, and its value where a header states it."""
+    stated = [(name, headers[name]) for name in checksums.HEADERS if name in headers]
+    if len(stated) + bool(trailer) > 1:
+        raise S3Error(
+            "InvalidRequest",
+            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+        )
+    if stated:
+        name, value = stated[0]
+        _check_form(checksums.HEADERS[name], name, value)
+        return checksums.HEADERS[name], value
+    if trailer:
+        return checksums.HEADERS[trailer], ""
+    return named_algorithm(headers), ""
+
+
+def named_algorithm(headers: Headers) -> str:
+    """Return the algorithm that a header names without a value, or nothing. Raises S3Error."""
+    name = headers.get("x-amz-sdk-checksum-algorithm") or headers.get("x-amz-checksum-algorithm")
+    if not name:
+        return ""
+    if name.upper() not in checksums.BYTES:
+        raise S3Error(
+            "InvalidRequest",
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
+            "[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
+        )
+    return name.upper()
+
+
+def _check_form(algorithm: str, header: str, value: str) -> None:
+    if not checksums.well_formed(algorithm, value):
+        raise S3Error("InvalidRequest", f"Value for {header} header is invalid.")

@@ -1,0 +1,72 @@
+"""CreateBucket."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from model.containers import S3_ACL
+from model.errors import NoSuchContainer
+from model.names import ContainerPath
+from proxy.http.messages import Response
+from proxy.s3 import acl, xml_read
+from proxy.s3.call import Call, empty
+from proxy.s3.errors import S3Error
+from proxy.s3.names import is_bucket_name
+from proxy.s3.upload import read_whole
+
+_BODY_BYTES_MAX: Final = 64 * 1024
+
+
+async def create_bucket(call: Call) -> Response:
+    """Make a bucket in the asker's account, and claim its name in the whole colony."""
+    user = call.user
+    if user is None or not user.owns(user.account):
+        raise S3Error("AccessDenied")
+    name = call.bucket
+    if not is_bucket_name(name):
+        raise S3Error("InvalidBucketName", details={"BucketName": name})
+    headers = call.request.headers
+    if headers.get("x-amz-bucket-object-lock-enabled").lower() == "true":
+        raise S3Error("NotImplemented", "Object lock is not implemented")
+    location = _location(await read_whole(call, _BODY_BYTES_MAX))
+    if location and location != call.settings.region:
+        raise S3Error("InvalidLocationConstraint", details={"LocationConstraint": location})
+    listed = acl.from_headers(headers, call.owner, call.owner)
+    settings = {} if listed is None else {S3_ACL: acl.pack(listed)}
+    path = ContainerPath(user.account, name)
+    await _claim(call, path)
+    if not await call.colony.create_container(path, user.id, {}):
+        await _created_before(call, path)
+    if settings:
+        await call.colony.set_container(path, settings)
+    return empty(200, [("Location", f"/{name}")])
+
+
+async def _claim(call: Call, path: ContainerPath) -> None:
+    """Claim the name, also from an account whose bucket of that name was deleted through Swift."""
+    buckets = call.services.buckets
+    holder = await buckets.claim(path.container, path.account)
+    if holder == path.account:
+        return
+    try:
+        await call.colony.container(ContainerPath(holder, path.container), fresh=True)
+    except NoSuchContainer:
+        await buckets.release(path.container)
+        if await buckets.claim(path.container, path.account) == path.account:
+            return
+    raise S3Error("BucketAlreadyExists", details={"BucketName": path.container})
+
+
+async def _created_before(call: Call, path: ContainerPath) -> None:
+    """Refuse to make one's own bucket again, but in us-east-1, where AWS answers as if it were new."""
+    container = await call.colony.container(path, fresh=True)
+    if call.settings.region != "us-east-1" or container.record.owner != call.owner:
+        raise S3Error("BucketAlreadyOwnedByYou", details={"BucketName": path.container})
+
+
+def _location(body: bytes) -> str:
+    """Return the location constraint of a body, empty where it names none."""
+    if not body.strip():
+        return ""
+    configuration = xml_read.parse(body, "CreateBucketConfiguration")
+    return configuration.value("LocationConstraint")

@@ -1,0 +1,87 @@
+"""DeleteObjects."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from model.errors import ColonnadeError
+from model.names import ContainerPath
+from proxy.http.messages import Response
+from proxy.s3 import xml_read, xml_write
+from proxy.s3.access import enter
+from proxy.s3.acl import Permission
+from proxy.s3.call import Call, xml
+from proxy.s3.conditional import delete_precondition
+from proxy.s3.errors import S3Error, to_s3
+from proxy.s3.multipart import drop_parts
+from proxy.s3.names import check_key
+from proxy.s3.upload import read_whole
+
+KEYS_MAX: Final = 1000
+_BODY_BYTES_MAX: Final = 8 << 20
+_AT_ONCE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    key: str
+    version: str
+    etag: str
+    size: str
+    modified: str
+
+
+async def delete_objects(call: Call) -> Response:
+    """Delete up to 1,000 keys, and say of each what became of it."""
+    path = await enter(call, Permission.WRITE)
+    document = xml_read.parse(await read_whole(call, _BODY_BYTES_MAX), "Delete")
+    wanted = [_read(node) for node in document.children("Object")]
+    if not 1 <= len(wanted) <= KEYS_MAX:
+        raise S3Error("MalformedXML")
+    await call.colony.container(path)
+    quiet = document.value("Quiet").lower() == "true"
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(item: _Wanted) -> str:
+        async with gate:
+            return await _delete(call, path, item, quiet)
+
+    results = await asyncio.gather(*map(one, wanted))
+    return xml(xml_write.root("DeleteResult", "".join(results)))
+
+
+async def _delete(call: Call, path: ContainerPath, item: _Wanted, quiet: bool) -> str:
+    try:
+        check_key(item.key)
+        if item.version not in ("", "null"):
+            raise S3Error("NoSuchVersion")
+        precondition = delete_precondition(etag=item.etag, size=item.size, modified=item.modified)
+        deleted = await call.colony.delete_object(path.object(item.key), precondition=precondition)
+    except ColonnadeError as error:
+        shown = to_s3(error)
+        return (
+            f"<Error>{xml_write.tag('Key', item.key)}"
+            + (xml_write.tag("VersionId", item.version) if item.version else "")
+            + f"<Code>{shown.code}</Code>{xml_write.tag('Message', shown.message)}</Error>"
+        )
+    drop_parts(call, deleted)
+    if quiet:
+        return ""
+    version = xml_write.tag("VersionId", item.version) if item.version else ""
+    return f"<Deleted>{xml_write.tag('Key', item.key)}{version}</Deleted>"
+
+
+def _read(node: xml_read.Node) -> _Wanted:
+    fields = node.fields()
+    key = fields.get("Key", "")
+    if not key:
+        raise S3Error("MalformedXML")
+    return _Wanted(
+        key,
+        fields.get("VersionId", ""),
+        fields.get("ETag", ""),
+        fields.get("Size", ""),
+        fields.get("LastModifiedTime", ""),
+    )

@@ -1,0 +1,34 @@
+"""GetObject."""
+
+from __future__ import annotations
+
+from model.errors import NoSuchObject
+from proxy.http.messages import Response
+from proxy.s3.access import enter_to_read, object_allows
+from proxy.s3.acl import Permission
+from proxy.s3.call import Call
+from proxy.s3.errors import S3Error
+from proxy.s3.verbs.head_object import absent, check_version, describe
+
+
+async def get_object(call: Call) -> Response:
+    """Send an object, or a range or part of it."""
+    path, guard = await enter_to_read(call)
+    check_version(call)
+    try:
+        opened = await call.colony.open_object(call.object(path))
+    except NoSuchObject:
+        raise await absent(call, path, guard) from None
+    stored = opened.stored
+    if not object_allows(call, guard, stored, Permission.READ):
+        raise S3Error("AccessDenied")
+    span, response = describe(call, stored)
+    if response.status == 304:
+        return response
+    offset, length = (0, stored.record.size) if span is None else (span.offset, span.length)
+    response.length = length
+    if opened.data is not None:
+        response.body = opened.data if span is None else memoryview(opened.data)[offset : offset + length]
+    elif length:
+        response.body = opened.read(offset, length)
+    return response

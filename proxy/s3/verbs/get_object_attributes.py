@@ -1,0 +1,95 @@
+"""GetObjectAttributes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from model.errors import NoSuchObject
+from model.objects import ObjectRecord
+from proxy.dates import http_date
+from proxy.http.messages import Response
+from proxy.s3 import metadata, xml_write
+from proxy.s3.access import enter_to_read, object_allows
+from proxy.s3.acl import Permission
+from proxy.s3.call import Call, xml
+from proxy.s3.conditional import answer_read
+from proxy.s3.errors import S3Error, invalid_argument
+from proxy.s3.verbs.head_object import absent, check_version
+
+_HEADER: Final = "x-amz-object-attributes"
+_ATTRIBUTES: Final = frozenset(("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"))
+
+
+async def get_object_attributes(call: Call) -> Response:
+    """Tell of an object what the request names: ETag, checksum, parts, storage class, size."""
+    wanted = _wanted(call)
+    path, guard = await enter_to_read(call)
+    check_version(call)
+    try:
+        stored = await call.colony.head_object(call.object(path))
+    except NoSuchObject:
+        raise await absent(call, path, guard) from None
+    if not object_allows(call, guard, stored, Permission.READ):
+        raise S3Error("AccessDenied")
+    unchanged = answer_read(call.request.headers, stored)
+    if unchanged is not None:
+        return unchanged
+    record = stored.record
+    inner = ""
+    if "ETag" in wanted:
+        inner += xml_write.tag("ETag", record.etag)
+    chosen = metadata.chosen_checksum(record.checksums)
+    if "Checksum" in wanted and chosen is not None:
+        name, value, kind = chosen
+        inner += (
+            f"<Checksum>{xml_write.checksum_tags({name: value.partition('-')[0], 'Type': kind})}</Checksum>"
+        )
+    if "ObjectParts" in wanted and metadata.parts_count(record):
+        inner += _parts(call, record)
+    if "StorageClass" in wanted:
+        inner += xml_write.tag("StorageClass", record.headers.get(metadata.STORAGE_CLASS, "STANDARD"))
+    if "ObjectSize" in wanted:
+        inner += f"<ObjectSize>{record.size}</ObjectSize>"
+    modified = ("Last-Modified", http_date(stored.modified_ms // 1000))
+    return xml(xml_write.root("GetObjectAttributesResponse", inner), headers=[modified])
+
+
+def _wanted(call: Call) -> Sequence[str]:
+    text = call.request.headers.get(_HEADER)
+    wanted = [name.strip() for name in text.split(",") if name.strip()]
+    if not wanted or not _ATTRIBUTES.issuperset(wanted):
+        raise invalid_argument(_HEADER, text, "Invalid attribute name specified.")
+    return wanted
+
+
+def _parts(call: Call, record: ObjectRecord) -> str:
+    """Return a page of the parts; the parts themselves are shown where they bear the whole's checksum."""
+    headers, limit = call.request.headers, call.settings.page_keys_max
+    sizes = {name: headers.get(name) for name in ("x-amz-max-parts", "x-amz-part-number-marker")}
+    for name, text in sizes.items():
+        if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise invalid_argument(name, text, f"Provided {name} not an integer or within integer range")
+    page_max = min(int(sizes["x-amz-max-parts"] or limit), limit)
+    after = int(sizes["x-amz-part-number-marker"] or 0)
+    following = [part for part in record.parts if part.number > after]
+    page = following[:page_max]
+    chosen = metadata.chosen_checksum(record.checksums)
+    shown = ""
+    if chosen is not None and chosen[2] == "COMPOSITE":
+        shown = "".join(
+            [
+                f"<Part><PartNumber>{part.number}</PartNumber><Size>{part.size}</Size>"
+                f"{xml_write.checksum_tags({chosen[0]: part.checksum})}</Part>"
+                for part in page
+            ]
+        )
+    return (
+        f"<ObjectParts><TotalPartsCount>{len(record.parts)}</TotalPartsCount>"
+        f"<PartNumberMarker>{after}</PartNumberMarker>"
+        f"<NextPartNumberMarker>{page[-1].number if page else 0}</NextPartNumberMarker>"
+        f"<MaxParts>{page_max}</MaxParts>"
+        + xml_write.flag("IsTruncated", holds=len(following) > len(page))
+        + shown
+        + "</ObjectParts>"
+    )

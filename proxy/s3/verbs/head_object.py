@@ -1,0 +1,112 @@
+"""HeadObject, and what it shares with GetObject: finding the object and the part of it asked for."""
+
+from __future__ import annotations
+
+from model.errors import NoSuchObject
+from model.names import ContainerPath
+from model.objects import Manifest
+from proxy.http.messages import Response
+from proxy.operations.types import Container, StoredObject
+from proxy.ranges import Span, content_range, parse_range
+from proxy.s3 import metadata
+from proxy.s3.access import enter_to_read, may_know_absence, object_allows
+from proxy.s3.acl import Permission
+from proxy.s3.call import Call
+from proxy.s3.conditional import answer_read
+from proxy.s3.errors import S3Error, invalid_argument
+
+
+async def head_object(call: Call) -> Response:
+    """Answer with the headers that GetObject would send."""
+    path, guard = await enter_to_read(call)
+    check_version(call)
+    try:
+        stored = await call.colony.head_object(call.object(path))
+    except NoSuchObject:
+        raise await absent(call, path, guard) from None
+    if not object_allows(call, guard, stored, Permission.READ):
+        raise S3Error("AccessDenied")
+    span, response = describe(call, stored)
+    response.length = stored.record.size if span is None else span.length
+    return response
+
+
+def describe(call: Call, stored: StoredObject) -> tuple[Span | None, Response]:
+    """Return the span asked for (None for the whole) and the response without its body.
+
+    The span is empty where the conditions of the request say 304. Raises S3Error, InvalidRange.
+    """
+    headers, record = call.request.headers, stored.record
+    unchanged = answer_read(headers, stored)
+    if unchanged is not None:
+        return Span(0, 0), unchanged
+    shown = metadata.show(stored)
+    span = None
+    if "partNumber" in call.query:
+        span = _part_span(call, stored)
+        if metadata.parts_count(record):
+            shown.append(("x-amz-mp-parts-count", str(metadata.parts_count(record))))
+    elif "range" in headers:
+        wanted = parse_range(headers["range"])
+        if wanted is not None and len(wanted.pieces) == 1:
+            spans = wanted.resolve(record.size)
+            span = spans[0] if spans else None
+    if headers.get("x-amz-checksum-mode").upper() == "ENABLED" and (
+        span is None or span.length == record.size
+    ):
+        shown += metadata.show_checksum(record)
+    if call.query:
+        if call.user is None and any(name in metadata.OVERRIDES for name in call.query):
+            raise S3Error(
+                "InvalidRequest",
+                "Request specific response headers cannot be used for anonymous GET requests.",
+            )
+        shown = metadata.override(shown, call.query)
+    if span is None:
+        return None, Response(200, shown)
+    if span.length:
+        shown.append(("Content-Range", content_range(span, record.size)))
+    return span, Response(206, shown)
+
+
+def check_version(call: Call) -> None:
+    """Refuse a version id other than that of the null version. Raises S3Error."""
+    version = call.query.get("versionId")
+    if version is not None and version != "null":
+        if not version:
+            raise invalid_argument("versionId", version, "Version id cannot be the empty string")
+        raise S3Error("NoSuchVersion", details={"Key": call.key, "VersionId": version})
+
+
+async def absent(call: Call, path: ContainerPath, guard: Container | None) -> S3Error:
+    """Return the error of a key that is not there, as far as the asker may know.
+
+    Raises NoSuchContainer where the bucket is not there either.
+    """
+    await call.colony.container(path)
+    if not may_know_absence(call, guard):
+        return S3Error("AccessDenied")
+    return S3Error("NoSuchKey", details={"Key": call.key})
+
+
+def _part_span(call: Call, stored: StoredObject) -> Span:
+    if "range" in call.request.headers:
+        raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+    number = call.number("partNumber", 1, limit=call.settings.parts_max + 1)
+    if not 1 <= number <= call.settings.parts_max:
+        raise invalid_argument(
+            "partNumber",
+            call.query["partNumber"],
+            "Part number must be an integer between 1 and 10000, inclusive",
+        )
+    record = stored.record
+    if record.manifest is not Manifest.MULTIPART:
+        if number == 1:
+            return Span(0, record.size)
+    else:
+        offset = 0
+        for part in record.parts:
+            if part.number == number:
+                return Span(offset, part.size)
+            offset += part.size
+    raise S3Error("InvalidPartNumber", details={"PartNumberRequested": str(number)})

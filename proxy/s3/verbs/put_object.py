@@ -1,0 +1,52 @@
+"""PutObject."""
+
+from __future__ import annotations
+
+from model.containers import S3_ACL
+from model.names import ContainerPath
+from model.objects import TAGS
+from proxy.http.messages import Response
+from proxy.operations.types import NewObject
+from proxy.s3 import acl, metadata, tags
+from proxy.s3.access import enter
+from proxy.s3.acl import Permission
+from proxy.s3.call import Call, empty
+from proxy.s3.conditional import of_write
+from proxy.s3.names import check_key
+from proxy.s3.upload import read_upload
+
+
+async def put_object(call: Call) -> Response:
+    """Store an object."""
+    headers = call.request.headers
+    check_key(call.key)
+    path = await enter(call, Permission.WRITE)
+    upload = read_upload(call, bytes_max=call.settings.put_bytes_max)
+    new = NewObject(
+        content_type=headers.get("content-type") or metadata.DEFAULT_TYPE,
+        headers=metadata.read_headers(headers),
+        user=metadata.read_user(headers),
+        owner=call.owner,
+        checksums=upload.algorithms,
+        verify=upload.verify,
+        sides=await new_sides(call, path),
+    )
+    # Whoever sends a body into a bucket that is not there learns it before the body is sent.
+    await call.colony.container(path)
+    stored = await call.colony.put_object(call.object(path), new, upload.body, precondition=of_write(headers))
+    return empty(200, [("ETag", f'"{stored.record.etag}"'), *metadata.show_checksum(stored.record)])
+
+
+async def new_sides(call: Call, path: ContainerPath) -> dict[str, bytes]:
+    """Return the registers that headers ask for beside a new object: tags and an ACL. Raises S3Error."""
+    headers = call.request.headers
+    sides: dict[str, bytes] = {}
+    tagging = headers.get("x-amz-tagging")
+    if tagging:
+        sides[TAGS] = tags.pack(tags.from_header(tagging))
+    if "x-amz-acl" in headers or any(name.startswith("x-amz-grant-") for name, _ in headers.items()):
+        container = await call.colony.container(path)
+        listed = acl.from_headers(headers, call.owner, container.record.owner)
+        if listed is not None and listed != acl.private(call.owner):
+            sides[S3_ACL] = acl.pack(listed)
+    return sides
