@@ -416,14 +416,14 @@ class MemoryStore:
 
 
 def _payload_bytes(write: Write) -> int:
-    if write.payload is None:
-        return 0
-    return write.payload.size if isinstance(write.payload, MemoryStaging) else len(write.payload)
+    payload = write.payload
+    if isinstance(payload, bytes | bytearray | memoryview):
+        return len(payload)
+    return 0 if payload is None else payload.size
 
 
 def _payload_of(write: Write) -> bytes:
-    if write.payload is None:
-        return b""
-    if isinstance(write.payload, MemoryStaging):
-        return write.payload.take()
-    return bytes(write.payload)
+    payload = write.payload
+    if isinstance(payload, bytes | bytearray | memoryview):
+        return bytes(payload)
+    return payload.take() if isinstance(payload, MemoryStaging) else b""

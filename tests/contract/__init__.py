@@ -1,0 +1,1 @@
+"""One suite per protocol, run against everything that implements it."""
