@@ -56,6 +56,8 @@ def told_errors(*, as_json: bool = False) -> Iterator[None]:
     """Turn what may go wrong in operation into a line on standard error and an exit code."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # whoever reads our output has enough: click ends us without a word
     except FolderError as error:
         _fail(error, Exit.NO_COLONY, as_json=as_json)
     except (ColonnadeError, ConfigError, RingError, PortTaken, StartFailed, OSError) as error:

@@ -18,18 +18,19 @@ from colonnade.cli_frame import data_option, told_errors
 from colonnade.endpoints import banner
 from colonnade.folder import Folder, open_folder
 from colonnade.founding import LOOPBACK, Wishes, found_colony
+from colonnade.joining import JoinWishes, enter_step, make_joining_node
 from colonnade.journal import Echo
 from colonnade.node import Node, Prepare
 from colonnade.node_config import read_settings
 from colonnade.nodes import run_nodes
 from colonnade.process import Launch, exit_words, start_process
 from colonnade.slot import StartFailed
-from kit.settings import Settings
 
 DEFAULT_PORT: Final = 8080
 
 Serving = Callable[[Mapping[str, Any]], None]
 
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _PORT = click.IntRange(0, 65535)
 
 
@@ -71,20 +72,35 @@ def up(data: Path, port: int | None, part_power: int | None, quiet: bool, **opti
         if len(folders) > 1:
             asyncio.run(run_nodes(folders, echo=echo, serving=serving))
             return
-        settings = read_settings(folders[0].config)
-        if port is not None and not first_start:
-            settings = replace(settings, proxy=replace(settings.proxy, port=port))
-        _run(folders[0], settings, echo, serving)
+        _run(folders[0], first_admin_step(folders[0]), echo, serving, port=port)
 
 
 @click.command()
 @data_option
+@click.option("--join", metavar="ADDRESS", help="Join the colony whose node answers there, tcp:HOST:PORT.")
+@click.option("--cluster-key", type=_FILE, help="The colony's cluster.key; only to join.")
+@click.option("--devices", type=click.IntRange(1, 256), default=4, show_default=True, help="Only to join.")
+@click.option("--name", default="", help="Name of the node.  [default: that of its folder]; only to join.")
+@click.option("--zone", default="", help="What fails together with it.  [default: its name]; only to join.")
+@click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on; only to join.")
+@click.option("--port", type=_PORT, default=0, help="Port of both APIs, 0 for any; only to join.")
+@click.option("--workers", type=click.IntRange(0, 256), default=0, help="Proxy workers; only to join.")
 @click.option("--ready-fd", type=int, hidden=True)
 @click.option("--quiet", is_flag=True, help="Print nothing while it runs.")
-def node(data: Path, ready_fd: int | None, quiet: bool) -> None:
-    """Run one node of a colony."""
+def node(
+    data: Path, join: str | None, cluster_key: Path | None, ready_fd: int | None, quiet: bool, **options: Any
+) -> None:
+    """Run one node of a colony; with --join, add it to a colony first.
+
+    The node that joins needs a copy of the colony's cluster.key. `colonnade up` prints the address to join.
+    """
     with told_errors():
+        if join is not None and not Folder(data.resolve()).config.exists():
+            if cluster_key is None:
+                raise click.UsageError("--join needs --cluster-key, a copy of DATA/cluster.key of the colony")
+            asyncio.run(make_joining_node(data, JoinWishes(join, cluster_key, **options)))
         folder = open_folder(data)
+        prepare = first_admin_step(folder) if join is None else enter_step(folder, join)
         serving = _teller(first_start=False, quiet=quiet)
 
         def ready(endpoints: Mapping[str, Any]) -> None:
@@ -93,12 +109,19 @@ def node(data: Path, ready_fd: int | None, quiet: bool) -> None:
                 os.close(ready_fd)
             serving(endpoints)
 
-        _run(folder, read_settings(folder.config), Echo.NONE if quiet else Echo.TERMINAL, ready)
+        _run(folder, prepare, Echo.NONE if quiet else Echo.TERMINAL, ready)
 
 
-def _run(folder: Folder, settings: Settings, echo: Echo, serving: Serving) -> None:
+def _run(
+    folder: Folder, prepare: Prepare | None, echo: Echo, serving: Serving, *, port: int | None = None
+) -> None:
+    settings = read_settings(folder.config)
+    if port:
+        # For this run; at the first start it is what the settings say already.
+        settings = replace(settings, proxy=replace(settings.proxy, port=port))
+
     async def run() -> None:
-        await Node(folder, settings, echo=echo).run(prepare=first_admin_step(folder), serving=serving)
+        await Node(folder, settings, echo=echo).run(prepare=prepare, serving=serving)
 
     asyncio.run(run())
 

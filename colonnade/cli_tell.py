@@ -24,7 +24,7 @@ from colonnade.status import gather_status
 from colonnade.status_view import render_status
 from kit.cluster_key import read_cluster_key
 from kit.config import describe
-from kit.settings import Settings
+from kit.settings import Settings, with_absolute_paths
 from ring import loader
 
 _WATCH_S: Final = 2.0
@@ -160,16 +160,19 @@ def config() -> None:
 def config_show(data: Path, as_json: bool) -> None:
     """Print every setting in effect, those of the file and those left at their defaults."""
     with told_errors(as_json=as_json):
-        settings = read_settings(open_folder(data).config)
+        folder = open_folder(data)
+        settings = read_settings(folder.config)
+        defaults = with_absolute_paths(Settings(), folder.root)
         if as_json:
             emit(asdict(settings))
             return
         for section, _, declared in describe(Settings):
             click.echo(f"[{section}]")
             for one in declared:
-                value = getattr(getattr(settings, section), one.key.partition(".")[2])
-                mark = "" if value == one.default else "   # set"
-                click.echo(f"{one.key.partition('.')[2]} = {json.dumps(value)}{mark}")
+                name = one.key.partition(".")[2]
+                value = getattr(getattr(settings, section), name)
+                mark = "" if value == getattr(getattr(defaults, section), name) else "   # set"
+                click.echo(f"{name} = {json.dumps(value)}{mark}")
             click.echo("")
 
 

@@ -17,8 +17,9 @@ from typing import Any, Final
 from colonnade.control import Control
 from colonnade.folder import Folder, take_lock, write_secret
 from colonnade.founding import read_credentials
+from colonnade.joining import joining_handlers
 from colonnade.journal import Echo, Journal
-from colonnade.listeners import close_all, open_listeners
+from colonnade.listeners import PortTaken, close_all, open_listeners
 from colonnade.node_config import default_workers, public_host
 from colonnade.process import READY_FD, Launch
 from colonnade.slot import Replacement, SlotPlan, StartFailed
@@ -235,11 +236,20 @@ class Node:
             str(Control.RESTART): self._serve_restart,
             str(Control.STOP): self._serve_stop,
         }
+        if self.folder.ring_key.exists():
+            handlers |= joining_handlers(self.folder)
         self._control = RpcServer(
             handlers, read_cluster_key(self.folder.cluster_key), name=self.settings.node.name
         )
         await self._control.listen(f"unix:{self.folder.control_socket}")
         os.chmod(self.folder.control_socket, 0o600)
+        if address := self.settings.node.join_address:
+            try:
+                await self._control.listen(address)
+            except OSError as error:
+                raise PortTaken(
+                    f"node.join_address in {self.folder.config}: {address}: {error.strerror or error}"
+                ) from error
 
     def _serve_status(self, call: Call) -> Reply:
         assert self._supervisor is not None

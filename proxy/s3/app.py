@@ -88,6 +88,7 @@ class S3App:
         if claim is not None:
             call.claim = claim
             call.user, call.seal = await self._authenticate(request, claim, pairs)
+            request.user = call.user.id
         return call
 
     async def _authenticate(self, request: Request, claim: Claim, pairs: Pairs) -> tuple[User, Seal]:

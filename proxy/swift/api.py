@@ -69,7 +69,7 @@ _OPEN: Final = frozenset((Kind.AUTH, Kind.INFO, Kind.HEALTH))
 
 
 class SwiftApi:
-    """Answers the requests whose path is Swift's (proxy.swift.router.is_swift_path)."""
+    """Answers the requests whose path is Swift's: /v1/AUTH_…, /auth/…, /info, /healthcheck."""
 
     def __init__(
         self,
@@ -105,6 +105,8 @@ class SwiftApi:
         parameters = parse_parameters(request.raw_query)
         open_to_all = route.kind in _OPEN or request.method == "OPTIONS"
         user = None if open_to_all else await identify(request, self._services)
+        if user is not None:
+            request.user = user.id
         return await verb(Call(request, route, parameters, user, self._services))
 
 
