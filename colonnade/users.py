@@ -86,7 +86,9 @@ def user() -> None:
 @click.option("--admin", is_flag=True, help=f"The same as --role {ADMIN}: owns the account.")
 @click.option("--name", "display_name", default="", help="Shown as the owner of buckets.")
 @click.option("--email", default="")
-@click.option("--expires", type=_MOMENT, default="never", help="30d, 12h, an ISO date, or never.")
+@click.option(
+    "--expires", "expires_s", type=_MOMENT, default="never", help="30d, 12h, an ISO date, or never."
+)
 @click.option("--key", "with_key", is_flag=True, help="Make an S3 key too.")
 @data_option
 @json_option

@@ -55,14 +55,6 @@ class Route:
         return ObjectPath(self.account, self.container, self.object)
 
 
-def is_swift_path(raw_path: str) -> bool:
-    """Return whether a path belongs to the Swift API; every other path is S3's."""
-    if raw_path in (INFO_PATH, HEALTH_PATH) or raw_path.startswith(_AUTH):
-        return True
-    version, _, rest = raw_path[1:].partition("/")
-    return version in _VERSIONS and rest.startswith(ACCOUNT_PREFIX)
-
-
 def route_path(raw_path: str) -> Route:
     """Return the route of a path. Raises Refused for one that names nothing."""
     if raw_path == INFO_PATH:
