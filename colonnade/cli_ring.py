@@ -28,9 +28,18 @@ def push(data: Path, as_json: bool) -> None:
     with told_errors(as_json=as_json):
         done = asyncio.run(publish(open_folder(data)))
         if as_json:
-            emit({"version": done.version, "adopted": done.adopted, "missed": done.missed})
+            emit(
+                {
+                    "version": done.version,
+                    "newest": done.newest,
+                    "adopted": done.adopted,
+                    "missed": done.missed,
+                }
+            )
             return
         click.echo(f"Ring version {done.version} is adopted by {', '.join(done.adopted)}.")
         if done.missed:
             click.echo(f"Not reached: {', '.join(done.missed)}; they adopt it when they are back.")
+        if done.newest > done.version:
+            click.echo(f"Push again when it has settled: the file is at version {done.newest}.")
         click.echo("`colonnade status --watch` shows how far the replicas have moved.")

@@ -6,27 +6,30 @@ address whoever holds the cluster key.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from colonnade.client import open_node
 from colonnade.control import Control, control_of
 from colonnade.folder import Folder, FolderError, make_folder
 from colonnade.founding import LOOPBACK, REGION, free_port
 from colonnade.node_config import NewNode, write_config
-from colonnade.ring_change import Joining, publish, stage_devices, take_in_staged
+from colonnade.ring_change import Joining, live_version, publish, stage_devices, take_in_staged
+from kit.clock import monotonic_ms
 from kit.cluster_key import read_cluster_key
 from kit.rpc import Reply
 from kit.rpc_server import Call, Handler
-from model.errors import BadRequest
+from model.errors import BadRequest, Conflict
 from ring import loader
 from ring.errors import RingError
 
 ALLOT_DEADLINE_MS: Final = 30_000
 ENTER_DEADLINE_MS: Final = 120_000
+ENTER_PATIENCE_MS: Final = 60 * 60 * 1000
+_ASK_AGAIN_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,22 @@ async def make_joining_node(root: Path, wishes: JoinWishes) -> Folder:
 
 
 def enter_step(folder: Folder, join: str) -> Callable[[], Awaitable[None]]:
-    """Return what asks the colony to take this node in, once its objectd serves."""
+    """Return what asks the colony to take this node in, once its objectd serves.
+
+    While another change of the ring is under way it waits and asks again; Conflict after a long time.
+    """
 
     async def enter() -> None:
+        give_up_ms = monotonic_ms() + ENTER_PATIENCE_MS
         async with control_of(join, read_cluster_key(folder.cluster_key)) as control:
-            await control.call(Control.ENTER, [], deadline_ms=ENTER_DEADLINE_MS)
+            while True:
+                try:
+                    await control.call(Control.ENTER, [], deadline_ms=ENTER_DEADLINE_MS)
+                    return
+                except Conflict:
+                    if monotonic_ms() > give_up_ms:
+                        raise
+                await asyncio.sleep(_ASK_AGAIN_S)
 
     return enter
 
@@ -102,20 +116,13 @@ def joining_handlers(folder: Folder) -> dict[str, Handler]:
         return Reply([ids, folder.ring.read_bytes(), loader.pin_path(folder.ring).read_bytes()])
 
     async def enter(call: Call) -> Reply:
-        before = loader.load(folder.ring).version
+        live = await live_version(folder)
         ring = _refusing(take_in_staged, folder)
-        if ring.version > before or await _behind(folder, ring.version):
+        if ring.version > live:
             await publish(folder)
         return Reply(ring.version)
 
     return {str(Control.ALLOT): allot, str(Control.ENTER): enter}
-
-
-async def _behind(folder: Folder, version: int) -> bool:
-    """Say whether a version was made and not published: a crash came between."""
-    async with open_node(folder) as node:
-        live = await node.ring_get()
-    return live is None or live.version < version
 
 
 def _refusing(act: Callable[..., Any], *arguments: object) -> Any:

@@ -17,6 +17,7 @@ from objectd.contract import Phase
 from ring import loader
 from ring.change import changed, next_device_ids
 from ring.errors import RingError
+from ring.ringfile import encode
 from ring.signing import SigningKey
 from ring.table import Ring
 from ring.topology import Device
@@ -37,9 +38,10 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A version that the nodes have adopted, and those that could not be reached."""
+    """A version that nodes have adopted, the newest of the file, and the nodes that were not reached."""
 
     version: int
+    newest: int
     adopted: list[str]
     missed: list[str]
 
@@ -89,25 +91,36 @@ def take_in_staged(folder: Folder) -> Ring:
 
 
 async def publish(folder: Folder) -> Published:
-    """Have every node adopt the version in the folder's ring file; its replicas then move, under load.
+    """Have every node adopt the version that follows the live one; its replicas then move, under load.
 
-    Raises Conflict while another change is under way, Unavailable where too few nodes answer, and
-    BadRequest where the file has nothing new.
+    A file that is further ahead is published version by version: the homes of a change are those of
+    two neighbours. Raises Conflict while another change is under way, Unavailable where too few nodes
+    answer, and BadRequest where the file has nothing new.
     """
-    ring = loader.load(folder.ring)
-    async with open_node(folder) as node:
-        live = await node.ring_get(deadline_ms=DEADLINE_MS)
-    if live is not None and live.version >= ring.version:
-        raise BadRequest(f"version {live.version} is live; `ringctl rebalance` makes a newer one")
-    if live is not None and live.phase not in (Phase.INITIAL, Phase.SETTLED):
-        raise Conflict(
-            f"the change to ring version {live.version} is still under way; see `colonnade status`"
-        )
-    answers = await _adopt_everywhere(folder, ring, folder.ring.read_bytes())
+    newest = loader.load(folder.ring)
+    live = await live_version(folder)
+    if live >= newest.version:
+        raise BadRequest(f"version {live} is live; `ringctl rebalance` makes a newer one")
+    ring = newest.at_version(live + 1)
+    if ring is None:
+        raise BadRequest(f"{folder.ring} does not keep version {live + 1}, which follows the live one")
+    data = encode(ring, signing_key(folder))
+    answers = await _adopt_everywhere(folder, ring, data)
     missed = sorted(name for name, error in answers.items() if error is not None)
     if 2 * len(missed) >= len(answers):
         raise Unavailable(f"ring version {ring.version}: no answer from {', '.join(missed)}; try again")
-    return Published(ring.version, sorted(set(answers) - set(missed)), missed)
+    return Published(ring.version, newest.version, sorted(set(answers) - set(missed)), missed)
+
+
+async def live_version(folder: Folder) -> int:
+    """Return the ring version that the node here has adopted, 0 for none. Raises Conflict while one changes."""
+    async with open_node(folder) as node:
+        live = await node.ring_get(deadline_ms=DEADLINE_MS)
+    if live is None:
+        return 0
+    if live.phase not in (Phase.INITIAL, Phase.SETTLED):
+        raise Conflict(f"the change to ring version {live.version} is under way; see `colonnade status`")
+    return live.version
 
 
 async def _adopt_everywhere(folder: Folder, ring: Ring, data: bytes) -> Mapping[str, ColonnadeError | None]:
