@@ -67,14 +67,15 @@ def environment_lines(endpoints: Mapping[str, Any]) -> list[str]:
 def commands_to_paste(endpoints: Mapping[str, Any], credentials: Credentials) -> list[str]:
     """Return three commands, complete with their keys: one for aws, one for swift, one for rclone."""
     s3, swift = endpoints["s3"], endpoints["swift"]
-    keys = f"AWS_ACCESS_KEY_ID={credentials.access_key} AWS_SECRET_ACCESS_KEY={credentials.secret_key}"
+    secret, swift_key = shlex.quote(credentials.secret_key), shlex.quote(credentials.swift_key)
+    keys = f"AWS_ACCESS_KEY_ID={credentials.access_key} AWS_SECRET_ACCESS_KEY={secret}"
     remote = (
         f":s3,provider=Other,endpoint='{s3}',access_key_id={credentials.access_key},"
         f"secret_access_key={credentials.secret_key}:"
     )
     return [
         f"{keys} aws --endpoint-url {s3} s3 mb s3://first-bucket",
-        f"swift -A {swift} -U {credentials.swift_user} -K {credentials.swift_key} list",
+        f"swift -A {swift} -U {credentials.swift_user} -K {swift_key} list",
         f"rclone lsd {shlex.quote(remote)}",
     ]
 

@@ -19,7 +19,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 DATA_VARIABLE: Final = "COLONNADE_DATA"
 SECRET_MODE: Final = 0o600
@@ -143,8 +143,8 @@ def make_folder(root: Path) -> Folder:
     return folder
 
 
-def take_lock(folder: Folder) -> int:
-    """Return a descriptor that holds the folder's lock until it is closed. Raises FolderError."""
+def take_lock(folder: Folder) -> BinaryIO:
+    """Return a file that holds the folder's lock until it is closed. Raises FolderError."""
     descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, SECRET_MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -157,7 +157,7 @@ def take_lock(folder: Folder) -> int:
         ) from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor
+    return open(descriptor, "r+b", buffering=0)
 
 
 def is_running(folder: Folder) -> bool:

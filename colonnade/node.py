@@ -82,7 +82,7 @@ class Node:
             await self._until_stopped(supervisor, prepare, serving)
         finally:
             await self._stop()
-            os.close(lock)
+            lock.close()
             self.journal.close()
 
     async def _until_stopped(

@@ -80,7 +80,7 @@ def stage_devices(folder: Folder, joining: Joining) -> dict[str, int]:
 
 
 def take_in_staged(folder: Folder) -> Ring:
-    """Make the staged devices part of a new version of the ring file, and return it (or the ring as it is)."""
+    """Take staged devices into a new version of the ring file, and return it (or the ring as it is)."""
     with loader.locked(folder.ring):
         ring = loader.load(folder.ring)
         if ring.meta.staged is None or ring.meta.staged == ring.topology:
@@ -113,7 +113,7 @@ async def publish(folder: Folder) -> Published:
 
 
 async def live_version(folder: Folder) -> int:
-    """Return the ring version that the node here has adopted, 0 for none. Raises Conflict while one changes."""
+    """Return the ring version adopted by the node here, 0 for none. Raises Conflict while it changes."""
     async with open_node(folder) as node:
         live = await node.ring_get(deadline_ms=DEADLINE_MS)
     if live is None:

@@ -90,7 +90,7 @@ class ProxyApp:
             chosen = found or SWIFT
         if self._domains and self._is_virtual_host(request):
             return S3
-        if chosen is not SWIFT or path.startswith("/v1"):
+        if path.startswith("/v1"):
             return chosen
         return S3 if _bears_s3_signature(request) else chosen
 
