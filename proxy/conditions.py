@@ -15,7 +15,8 @@ from proxy.dates import parse_http_date
 from proxy.http.messages import Headers
 
 ANY: Final = "*"
-_TAG: Final = re.compile(r'\s*(W/)?(?:"([^"]*)"|([^\s,"]+))\s*(?:,|$)|\s*,')
+# A quoted tag may hold commas; what is not well quoted is taken as it stands, up to the next comma.
+_TAG: Final = re.compile(r'\s*(W/)?(?:"([^"]*)"\s*|([^,]*))(?:,|$)')
 
 
 class Verdict(Enum):
@@ -88,8 +89,8 @@ def parse_etags(text: str, *, weak: bool) -> tuple[str, ...]:
         if mark and not weak:
             # Kept as a tag that no stored ETag equals: the condition was made, and must fail.
             tags.append(f'W/"{quoted}"')
-        elif quoted or bare:
-            tags.append(quoted or bare)
+        elif quoted or bare.strip():
+            tags.append(quoted or bare.strip())
     return tuple(tags) or ('""',)
 
 

@@ -92,6 +92,9 @@ class SwiftApi:
             response = error_response(error)
             if request.method == "HEAD" and response.body:
                 response.body = b""
+        if response.status == 204:
+            # HTTP has no need of it; Swift sends it, and its clients read it.
+            response.headers.append(("Content-Length", "0"))
         response.headers.append(("X-Trans-Id", request.id))
         response.headers.append(("X-Openstack-Request-Id", request.id))
         return response

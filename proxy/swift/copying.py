@@ -22,7 +22,9 @@ from proxy.swift.call import Call
 from proxy.swift.errors import Refused
 from proxy.swift.expiry import requested_expiry
 from proxy.swift.large.dynamic import DYNAMIC_HEADER
-from proxy.swift.large.static_writing import STATIC_LISTED
+from proxy.swift.large.manifest import raw_manifest
+from proxy.swift.large.static_reading import part_span
+from proxy.swift.large.static_writing import static_object
 from proxy.swift.metadata import header_name
 from proxy.swift.object_headers import (
     last_modified_s,
@@ -67,7 +69,7 @@ async def copy(call: Call, source: ObjectPath, target: ObjectPath) -> Response:
     new = _new_object(call, stored, target, keep_manifest=whole_manifest)
     precondition = write_precondition(call.headers)
     if whole_manifest and stored.record.manifest is Manifest.STATIC:
-        new = _as_manifest(new, stored)
+        new = await static_object(call, raw_manifest(stored.record.parts), target, new)
         body: BodySource = HeldBody(b"")
     else:
         readable = await resolve_readable(call, stored, opened)
@@ -101,20 +103,6 @@ def _new_object(call: Call, stored: StoredObject, target: ObjectPath, *, keep_ma
     )
 
 
-def _as_manifest(new: NewObject, stored: StoredObject) -> NewObject:
-    record = stored.record
-    return replace(
-        new,
-        verify=None,
-        etag=record.etag,
-        manifest=Manifest.STATIC,
-        parts=record.parts,
-        stated_size=record.size,
-        extra=record.extra,
-        listed={name: record.extra[name] for name in STATIC_LISTED if name in record.extra},
-    )
-
-
 async def _body(call: Call, readable: Readable) -> BodySource:
     """Return the bytes to copy. Raises Refused where the source does not fit the request's conditions."""
     # If-None-Match speaks of the target here; the other conditions speak of the source.
@@ -126,16 +114,26 @@ async def _body(call: Call, readable: Readable) -> BodySource:
             raise Refused(304)
         case Verdict.PROCEED:
             pass
-    spans = wanted_spans(call.headers, readable)
-    if len(spans) > 1:
-        raise Refused(416, "Copies take one range at most")
-    span = spans[0] if spans else Span(0, readable.size)
+    span = _span(call, readable)
     if span.length > call.limits.file_bytes_max:
         raise Refused(413)
     body = await open_body(readable, span)
     if isinstance(body, bytes | bytearray | memoryview):
         return HeldBody(body)
     return StreamedBody(body, span.length)
+
+
+def _span(call: Call, readable: Readable) -> Span:
+    record = readable.stored.record
+    if record.manifest is Manifest.STATIC and "part-number" in call.parameters:
+        part = part_span(call, record)
+        if part is None:
+            raise Refused(416, "The requested part number is not satisfiable")
+        return part
+    spans = wanted_spans(call.headers, readable)
+    if len(spans) > 1:
+        raise Refused(416, "Copies take one range at most")
+    return spans[0] if spans else Span(0, readable.size)
 
 
 def _answer(call: Call, source: ObjectPath, stored: StoredObject, written: StoredObject) -> Response:

@@ -21,7 +21,8 @@ class Readable:
     """The bytes that a GET answers with: an object's own, or those of its segments.
 
     `etag` is without quotes; `shown_etag` as the header says it. `data` is all of the bytes where
-    they are at hand. `joined` says that the bytes are those of other objects, which may be gone.
+    they are at hand. `joined` says that the bytes are those of other objects, which may be gone;
+    with `one_range_only` a request for several ranges gets the whole, as Swift does for a DLO.
     """
 
     stored: StoredObject
@@ -31,6 +32,7 @@ class Readable:
     read: Callable[[int, int], AsyncIterator[Buffer]] | None
     data: Buffer | None = None
     joined: bool = False
+    one_range_only: bool = False
     more_headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -70,7 +72,9 @@ def wanted_spans(headers: Headers, readable: Readable) -> tuple[Span, ...]:
     if not text or not _range_applies(headers.get("if-range"), readable):
         return ()
     request = parse_range(text)
-    return () if request is None else request.resolve(readable.size)
+    if request is None or (readable.one_range_only and len(request.pieces) > 1):
+        return ()
+    return request.resolve(readable.size)
 
 
 def _range_applies(if_range: str, readable: Readable) -> bool:

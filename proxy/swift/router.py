@@ -65,7 +65,9 @@ def route_path(raw_path: str) -> Route:
         return Route(Kind.AUTH, object=raw_path[len(_AUTH) :])
     path = decode_path(raw_path)
     parts = path.split("/", 4)
-    if len(parts) < 3 or parts[0] or not parts[2]:
+    if len(parts) < 3 or parts[0]:
+        raise Refused(412, "Bad URL")
+    if not parts[2]:
         raise Refused(404)
     if parts[1] not in _VERSIONS:
         raise Refused(400)

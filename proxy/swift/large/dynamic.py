@@ -43,7 +43,8 @@ async def dynamic_readable(call: Call, stored: StoredObject, *, reads: bool) -> 
     def read(offset: int, length: int) -> AsyncIterator[Buffer]:
         return read_parts(call.colony.open_object, parts, offset, length)
 
-    return Readable(stored, size, etag, f'"{etag}"', read if reads else None, joined=True)
+    shown = f'"{etag}"'
+    return Readable(stored, size, etag, shown, read if reads else None, joined=True, one_range_only=True)
 
 
 async def list_segments(call: Call, path: ContainerPath, prefix: bytes) -> list[Listed]:

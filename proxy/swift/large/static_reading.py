@@ -82,28 +82,30 @@ def manifest_response(call: Call, stored: StoredObject) -> Response:
 
 async def part_response(call: Call, stored: StoredObject, opened: OpenObject | None) -> Response:
     """Return one part of a static large object, by `?part-number=`. Raises Refused."""
-    number = _part_number(call)
     record = stored.record
+    span = part_span(call, record)
     readable = await static_readable(call, stored, opened)
     items = describe_object(record, stored.modified, etag=readable.shown_etag)
     items += [*readable.more_headers, ("X-Parts-Count", str(len(record.parts)))]
-    if number > len(record.parts):
+    if span is None:
         unsatisfied = ("Content-Range", unsatisfied_range(record.size))
         items[0] = ("Content-Type", PLAIN)
         body = b"" if opened is None else b"The requested part number is not satisfiable"
         return Response(416, [*items, unsatisfied], body)
-    offset = sum(part.size for part in record.parts[: number - 1])
-    span = Span(offset, record.parts[number - 1].size)
     items.append(("Content-Range", content_range(span, record.size)))
     if opened is None:
         return Response(206, items, length=span.length)
     return Response(206, items, await open_body(readable, span), span.length)
 
 
-def _part_number(call: Call) -> int:
+def part_span(call: Call, record: ObjectRecord) -> Span | None:
+    """Return the bytes of the part that `?part-number=` names, None beyond the last. Raises Refused."""
     text = call.parameters["part-number"]
     if not (text.isascii() and text.isdigit()) or not int(text[:9]):
         raise Refused(400, "Part number must be an integer greater than 0")
     if "range" in call.headers:
         raise Refused(400, "Range requests are not supported with part number queries")
-    return int(text[:9])
+    number = int(text[:9])
+    if number > len(record.parts):
+        return None
+    return Span(sum(part.size for part in record.parts[: number - 1]), record.parts[number - 1].size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -36,8 +37,6 @@ from proxy.swift.large.report import Problem, report_format, write_report
 from proxy.swift.object_headers import requested_type, stated_etag, stored_headers
 from proxy.swift.writing import created, requested_metadata
 
-STATIC_LISTED: Final = (MANIFEST_ETAG,)
-"""What of the record's `extra` the listing row repeats."""
 _LOOKUPS_AT_ONCE: Final = 16
 _Found = dict[ObjectPath, FoundSegment | str]
 
@@ -45,24 +44,38 @@ _Found = dict[ObjectPath, FoundSegment | str]
 async def put_static(call: Call, precondition: Precondition | None) -> Response:
     """Store a manifest of segments. Raises Refused with a report of segments that do not fit."""
     path = call.route.object_path
-    segments = parse_manifest(await _manifest_body(call), path)
+    base = NewObject(
+        content_type=requested_type(call.headers, path.name),
+        headers=stored_headers(call.headers),
+        user=requested_metadata(call),
+        delete_at=requested_expiry(call.headers, call.now_s),
+        owner=call.user_id,
+    )
+    new = await static_object(call, await _manifest_body(call), path, base)
+    if stated_etag(call.headers) not in ("", new.etag):
+        raise BadDigest(f"the large object's ETag is {new.etag}")
+    stored = await call.colony.put_object(path, new, HeldBody(b""), precondition=precondition)
+    return created(stored, f'"{new.etag}"')
+
+
+async def static_object(call: Call, manifest: bytes, target: ObjectPath, base: NewObject) -> NewObject:
+    """Return the new object that a manifest's JSON makes at `target`, with the metadata of `base`.
+
+    Segments are looked up in the target's account. Raises Refused with a report of those that do not fit.
+    """
+    segments = parse_manifest(manifest, target)
     if sum(segment.path is not None for segment in segments) > call.limits.manifest_segments_max:
         limit = call.limits.manifest_segments_max
         raise Refused(413, f"Number of object-backed segments must be <= {limit}")
     found = await _look_up_all(call, segments)
     parts = _checked_parts(call, segments, found)
     etag = large_etag(parts)
-    if stated_etag(call.headers) not in ("", etag):
-        raise BadDigest(f"the large object's ETag is {etag}")
     described = [_describe(part, found) for part in parts]
     manifest_etag = hashlib.md5(stored_manifest(parts, described), usedforsecurity=False).hexdigest()
     deepest = max((one.depth for one in found.values() if isinstance(one, FoundSegment)), default=0)
-    new = NewObject(
-        content_type=requested_type(call.headers, path.name),
-        headers=stored_headers(call.headers),
-        user=requested_metadata(call),
-        delete_at=requested_expiry(call.headers, call.now_s),
-        owner=call.user_id,
+    return replace(
+        base,
+        verify=None,
         etag=etag,
         manifest=Manifest.STATIC,
         parts=tuple(parts),
@@ -70,8 +83,6 @@ async def put_static(call: Call, precondition: Precondition | None) -> Response:
         extra={SEGMENTS: described, MANIFEST_ETAG: manifest_etag, DEPTH: deepest + 1},
         listed={MANIFEST_ETAG: manifest_etag},
     )
-    stored = await call.colony.put_object(path, new, HeldBody(b""), precondition=precondition)
-    return created(stored, f'"{etag}"')
 
 
 async def _manifest_body(call: Call) -> bytes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from model.errors import NoSuchObject
+from model.errors import NoSuchObject, PreconditionFailed
 from proxy.auth.acl import Access
 from proxy.http.messages import Response
+from proxy.operations.types import Precondition, StoredObject
 from proxy.swift.access import authorize
 from proxy.swift.call import Call
-from proxy.swift.errors import HTML
+from proxy.swift.errors import HTML, refused_plainly
 from proxy.swift.large.deletion import delete_with_segments
 
 
@@ -17,6 +18,22 @@ async def delete_object(call: Call) -> Response:
     await authorize(call, path.parent, Access.WRITE)
     if call.parameters.get("multipart-manifest") == "delete":
         return await delete_with_segments(call)
-    if await call.colony.delete_object(path) is None:
+    if await call.colony.delete_object(path, precondition=_expiry_precondition(call)) is None:
         raise NoSuchObject(path.name)
     return Response(204, [("Content-Type", HTML)])
+
+
+def _expiry_precondition(call: Call) -> Precondition | None:
+    """Return that the object must still expire when X-If-Delete-At says, so that no newer one is deleted."""
+    text = call.headers.get("x-if-delete-at")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise refused_plainly(400, "Bad X-If-Delete-At header value")
+    delete_at_s = int(text)
+
+    def unchanged(stored: StoredObject | None) -> None:
+        if stored is not None and stored.record.delete_at != delete_at_s:
+            raise PreconditionFailed("the object expires at another time")
+
+    return unchanged

@@ -6,7 +6,7 @@ from typing import Final
 
 from proxy.http.messages import Response
 from proxy.swift.call import Call
-from proxy.swift.errors import HTML
+from proxy.swift.errors import HTML, Refused
 from proxy.swift.router import Kind
 
 _METHODS: Final = {
@@ -17,5 +17,7 @@ _METHODS: Final = {
 
 
 async def allow_options(call: Call) -> Response:
-    """Answer with the methods of what the path names."""
+    """Answer with the methods of what the path names. Raises Refused for another site's script."""
+    if "origin" in call.headers:
+        raise Refused(401)
     return Response(200, [("Allow", _METHODS[call.route.kind]), ("Content-Type", HTML)])

@@ -83,5 +83,6 @@ def test_a_prefix_selects_the_conditions_of_a_copys_source() -> None:
 
 def test_commas_in_a_quoted_etag_do_not_split_it() -> None:
     assert parse_etags('"a,b", c', weak=True) == ("a,b", "c")
+    assert parse_etags('not-"a", "b"c', weak=True) == ('not-"a"', '"b"c')
     assert parse_etags("", weak=True) == ()
     assert parse_etags(",", weak=True) == ('""',)

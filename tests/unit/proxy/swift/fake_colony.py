@@ -129,6 +129,9 @@ class FakeColony:
     async def delete_object(
         self, path: ObjectPath, *, precondition: Precondition | None = None
     ) -> StoredObject | None:
+        if precondition is not None:
+            there = self.objects.get(path)
+            precondition(None if there is None else there[0])
         held = self.objects.pop(path, None)
         return None if held is None else held[0]
 
