@@ -59,7 +59,7 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         """Work until told to stop."""
-        chance = random.Random(self.seed * 1000 + self.number)  # noqa: S311
+        chance = random.Random(self.seed * 1000 + self.number)
         while not self.stop.is_set():
             act = chance.choices((self.put, self.get, self.delete, self.list_names), (45, 35, 15, 5))[0]
             try:
