@@ -1,4 +1,4 @@
-"""Whatever dies under load, nothing acknowledged is lost, nothing deleted returns, and the colony heals itself.
+"""Whatever dies under load, nothing acknowledged is lost, nothing deleted returns, and all heals by itself.
 
 The length of the storm is COLONNADE_CHAOS_SECONDS (default 20; the issue's figure was taken with 600).
 A failure prints the seed; COLONNADE_CHAOS_SEED repeats its choices.
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(SECONDS + HEAL_S + 240)
 
 
 def flip_bits(device: Path, chance: random.Random, count: int) -> int:
-    """Flip one bit at `count` places of a device's volumes, behind their headers; return how many were flipped."""
+    """Flip one bit at `count` places of a device's volumes, past their headers; return the bits flipped."""
     volumes = [path for path in device.rglob("*.vol") if path.stat().st_size > 64 * 1024]
     flipped = 0
     for _ in range(count if volumes else 0):
