@@ -16,7 +16,7 @@ from typing import Any, Final
 from kit.rpc import Reply
 from kit.rpc_client import RpcClient, Stream
 from model.entry import Table
-from model.errors import Absent
+from model.errors import Absent, CorruptRecord
 from model.listing import Page, Query
 from model.stamp import Stamp
 from objectd.contract import (
@@ -203,13 +203,15 @@ class NodeClient:
         `offset` and `length` select the payload's bytes (clipped to it; None: to its end).
         """
         span = (offset, length) if want_payload else None
+        bad: list[Found] = []
+        found: list[Found] = []
         for _ in range(_READ_ATTEMPTS_MAX):
             future = self.submit_read(key, devices, ask=ask, epoch=epoch, span=span, deadline_ms=deadline_ms)
             reply = await future
-            found, device, large = reply.head
+            packed, device, large = reply.head
+            found = bad + unpack_found(packed)
             if large is None:
-                payload = None if device is None else reply.body
-                return ReadReply(unpack_found(found), device, payload)
+                return ReadReply(found, device, None if device is None else reply.body)
             try:
                 stream = await self.payload(
                     device, key, Stamp(large), epoch=epoch, offset=offset, length=length
@@ -217,8 +219,12 @@ class NodeClient:
             except Absent:
                 # Overwritten between the two calls: look again.
                 continue
-            return ReadReply(unpack_found(found), device, None, stream)
-        return ReadReply(unpack_found(found))
+            except CorruptRecord:
+                bad += [Found(at, row, -1) for at, row, _ in found if at == device]
+                devices = [other for other in devices if other != device]
+                continue
+            return ReadReply(found, device, None, stream)
+        return ReadReply(found)
 
     def submit_read(
         self,

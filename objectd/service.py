@@ -1,0 +1,143 @@
+"""The service of one node: every operation of the contract, bound to the node's devices and ring."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Final
+
+from kit.frames import Buffer
+from kit.rpc import Reply
+from kit.rpc_server import Call, Handler
+from model.errors import BadRequest
+from objectd.contract import CONTRACT_VERSION, NodeStatus, Op, pack_status
+from objectd.ring_state import RingState, check_phase
+from objectd.service_commit import Commits
+from objectd.service_listing import Listings
+from objectd.service_metrics import OpMetrics
+from objectd.service_read import Reads
+from objectd.service_repair import Repairs
+from objectd.service_stage import IDLE_MS_MAX, Stagings
+from objectd.service_state import NodeState
+
+RING_BYTES_MAX: Final = 256 * 1024 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+class NodeService:
+    """Handlers of all operations, for `kit.rpc_server.RpcServer`.
+
+    `ready` says whether every device is open or set aside; the application root knows.
+    """
+
+    def __init__(
+        self,
+        state: NodeState,
+        ring: RingState,
+        *,
+        ready: Callable[[], bool] = lambda: True,
+        stage_idle_ms_max: int = IDLE_MS_MAX,
+    ) -> None:
+        self.state = state
+        self.ring = ring
+        self.stagings = Stagings(state, idle_ms_max=stage_idle_ms_max)
+        self._ready = ready
+        self._commits = Commits(state, self.stagings)
+        self._reads = Reads(state)
+        self._listings = Listings(state)
+        self._repairs = Repairs(state, self._commits)
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the handler of each operation, measured."""
+        plain: dict[Op, Handler] = {
+            Op.COMMIT: self._commits.commit,
+            Op.READ: self._reads.read,
+            Op.PAYLOAD: self._reads.payload,
+            Op.ROWS: self._listings.rows,
+            Op.RAW_ROWS: self._listings.raw_rows,
+            Op.GROUPS: self._listings.groups,
+            Op.CHANGES: self._listings.changes,
+            Op.STAGE: self.stagings.stage,
+            Op.DIGESTS: self._repairs.digests,
+            Op.RANGES: self._repairs.ranges,
+            Op.ENTRIES: self._repairs.entries,
+            Op.PENDING: self._repairs.pending,
+            Op.CONFIRM: self._repairs.confirm,
+            Op.FORGET: self._repairs.forget,
+            Op.QUARANTINED: self._repairs.quarantined,
+            Op.REPAIRS: self._repairs.repairs,
+            Op.STATUS: self._status,
+            Op.EPOCH: self._epoch,
+            Op.RING_GET: self._ring_get,
+            Op.RING_ADOPT: self._ring_adopt,
+        }
+        return {str(op): _measured(handler, self.state.metrics.ops[op]) for op, handler in plain.items()}
+
+    def _status(self, call: Call) -> Reply:
+        state = self.state
+        return Reply(
+            pack_status(
+                NodeStatus(
+                    contract_version=CONTRACT_VERSION,
+                    name=state.name,
+                    epoch=self.ring.epoch,
+                    started_ms=state.started_ms,
+                    ready=self._ready(),
+                    devices=state.statuses(),
+                    repairs_waiting=len(state.repairs),
+                )
+            )
+        )
+
+    def _epoch(self, call: Call) -> Reply:
+        return Reply(self.ring.epoch)
+
+    async def _ring_get(self, call: Call) -> Reply:
+        ring = self.ring.ring
+        if ring is None:
+            return Reply()
+        await call.begin((ring.version, int(ring.phase)))
+        await call.send(ring.data)
+        return Reply(ring.epoch)
+
+    async def _ring_adopt(self, call: Call) -> Reply:
+        (phase,) = call.args
+        pieces: list[Buffer] = []
+        size = 0
+        async for chunk in call.chunks():
+            size += len(chunk)
+            if size > RING_BYTES_MAX:
+                raise BadRequest(f"a ring file has at most {RING_BYTES_MAX} bytes")
+            pieces.append(chunk)
+        return Reply(await self.ring.adopt(b"".join(pieces), check_phase(phase)))
+
+
+def _measured(handler: Handler, figures: OpMetrics) -> Handler:
+    """Return a handler that counts its calls, their latency and their errors."""
+
+    def measured(call: Call) -> Reply | Awaitable[Reply]:
+        begun = perf_counter()
+        try:
+            result = handler(call)
+        except BaseException:
+            figures.error_count += 1
+            raise
+        if isinstance(result, Reply):
+            figures.latency.observe(perf_counter() - begun)
+            return result
+        figures.in_flight += 1
+        future = asyncio.ensure_future(result)
+
+        def done(ended: asyncio.Future[Reply]) -> None:
+            figures.in_flight -= 1
+            figures.latency.observe(perf_counter() - begun)
+            if ended.cancelled() or ended.exception() is not None:
+                figures.error_count += 1
+
+        future.add_done_callback(done)
+        return future
+
+    return measured

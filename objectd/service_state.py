@@ -1,0 +1,91 @@
+"""What all handlers of a node share: its stores, its ring epoch, its repair hints and its figures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from kit.clock import wall_clock_ms
+from model.errors import DeviceFailed, StaleRing
+from objectd.contract import Health, Notice, Op
+from objectd.repair_hints import RepairHints
+from objectd.service_metrics import DeviceMetrics, NodeMetrics
+from objectd.store import DeviceStatus, Store
+
+_log = logging.getLogger(__name__)
+
+
+class Epoch(Protocol):
+    """Whatever knows the node's ring epoch."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch; 0 where there is no ring yet."""
+
+
+class NodeState:
+    """One node's devices and what is known beside them.
+
+    `stores` holds the devices that work or may work again; `set_aside` those that could not even be
+    opened, with the status an operator is shown.
+    """
+
+    def __init__(
+        self,
+        stores: Mapping[int, Store],
+        ring: Epoch,
+        *,
+        name: str,
+        now_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self.name = name
+        self.ring = ring
+        self.now_ms = now_ms
+        self.started_ms = now_ms()
+        self.stores: dict[int, Store] = {}
+        self.set_aside: dict[int, DeviceStatus] = {}
+        self.repairs = RepairHints()
+        self.metrics = NodeMetrics(list(Op))
+        self.push: Callable[[str, Any], None] = _nobody_listens
+        for device, store in stores.items():
+            self.add_store(device, store)
+
+    def add_store(self, device: int, store: Store) -> None:
+        """Serve a device from now on."""
+        self.stores[device] = store
+        self.set_aside.pop(device, None)
+        self.metrics.devices.setdefault(device, DeviceMetrics())
+        store.on_problem(lambda reason, key: self.note_problem(device, reason, key))
+
+    def note_problem(self, device: int, reason: str, key: bytes | None) -> None:
+        """Take note of a record or a device that went bad, and tell who listens."""
+        if key is not None:
+            _log.warning("record is bad", extra={"device": device, "reason": reason, "key": key.hex()})
+            self.repairs.note(key, (device,), self.now_ms())
+            return
+        health = self.stores[device].status().health if device in self.stores else Health.FAILED
+        _log.error("device problem", extra={"device": device, "reason": reason, "health": health.name})
+        self.push(Notice.DEVICE, [device, int(health), reason])
+
+    def check_epoch(self, epoch: int) -> None:
+        """Raise StaleRing unless the caller placed its request by the ring this node is at."""
+        if epoch != self.ring.epoch:
+            raise StaleRing(self.ring.epoch)
+
+    def store(self, device: int) -> Store:
+        """Return the store of a device. Raises DeviceFailed for one this node does not serve."""
+        store = self.stores.get(device)
+        if store is None:
+            raise DeviceFailed(f"device {device} is not served by node {self.name}")
+        return store
+
+    def statuses(self) -> list[DeviceStatus]:
+        """Return the status of every device, in order of id."""
+        found = [store.status() for store in self.stores.values()]
+        found += self.set_aside.values()
+        return sorted(found, key=lambda status: status.device_id)
+
+
+def _nobody_listens(op: str, args: Any) -> None:
+    """Before there is a server, nobody can be told."""
