@@ -4,19 +4,21 @@ Two stores implement it, on disk and in memory, under one contract suite. A stor
 registers and payloads (model.entry); it knows neither rings nor nodes, and looks into no value.
 
 Visibility is durability: nothing is read back, listed, digested or counted before it is on stable
-storage, so no reader ever sees what a power cut could take away.
+storage, so no reader ever sees what a power cut could take away. Pure.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from model.entry import Entry, Table
 from model.stamp import Stamp
+
+if TYPE_CHECKING:
+    import asyncio
 
 Buffer = bytes | bytearray | memoryview
 

@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from model.errors import DeviceFailed
+from objectd.decide import TABLES_END
 from objectd.disk.device_file import (
     FOLDERS,
     DeviceFile,
@@ -24,11 +25,11 @@ from objectd.disk.device_file import (
     write_device_file,
 )
 from objectd.disk.files import Files
-from objectd.disk.index import Index, IndexOptions, Meta
+from objectd.disk.index import Index, IndexBatch, IndexOptions, Meta
 from objectd.disk.large import LargeFiles
-from objectd.disk.locations import InFile
+from objectd.disk.locations import InFile, InVolume, is_large, unpack_value
 from objectd.disk.recovery import Recovered, Replay, blot_out, find_pending
-from objectd.disk.state import DeviceState, Position, load_current, load_state
+from objectd.disk.state import Applier, DeviceState, Position, load_current, load_state
 from objectd.disk.volumes import Volumes
 
 _LOG: Final = structlog.get_logger(__name__)
@@ -71,6 +72,43 @@ class Engine:
     state: DeviceState
     threads: ThreadPoolExecutor
     recovered: Recovered
+
+    @property
+    def end(self) -> Position:
+        """Where the next record goes."""
+        tail = self.volumes.tail
+        return (tail.volume_id, self.volumes.tail_offset) if tail is not None else (0, 0)
+
+    def write_state(self) -> None:
+        """Tell the index what changed of the volumes, between two groups."""
+        Applier(self.index, self.state).write(self.end)
+
+    def delete_changes(self, internal_keys: Sequence[bytes]) -> None:
+        """Remove lines of the change log."""
+        batch = IndexBatch()
+        for key in internal_keys:
+            batch.delete_change(key)
+        self.index.write(batch)
+
+    def refers_to(self, volume_id: int) -> bool:
+        """Say whether any row's record or payload is in a volume; reads the whole index."""
+        for _, value in self.index.values(b"", TABLES_END):
+            _, at = unpack_value(value)
+            if at.volume_id == volume_id:
+                return True
+            if isinstance(at.payload, InVolume) and at.payload.volume_id == volume_id:
+                return True
+        return False
+
+    def large_rows(self) -> dict[bytes, tuple[bytes, int]]:
+        """Return, by file id, the key and the payload bytes of the rows with large files."""
+        found = {}
+        for key, value in self.index.values(b"", TABLES_END):
+            if is_large(value):
+                payload = unpack_value(value)[1].payload
+                assert isinstance(payload, InFile)
+                found[payload.file_id] = (key, payload.size)
+        return found
 
     def close(self) -> None:
         """Flush and release everything. Raises OSError."""
@@ -168,7 +206,7 @@ def _misfit(index: Index, meta: Meta | None, device: DeviceFile, volumes: Volume
     elif meta.volume_id and volumes.size(meta.volume_id) < meta.offset:
         return f"volume {meta.volume_id:08x} is shorter than it was"
     for volume_id, known in index.volume_states().items():
-        if volume_id not in volumes.first_sequences and known.dead < REMOVED:
+        if volume_id and volume_id not in volumes.first_sequences and known.dead < REMOVED:
             return f"volume {volume_id:08x} is gone"
     return None
 
@@ -215,7 +253,8 @@ def _finish_removals(engine: Engine) -> None:
     """Unlink the volumes whose removal a crash interrupted."""
     for volume_id, known in list(engine.state.volumes.items()):
         if known.dead >= REMOVED:
-            engine.volumes.remove(volume_id)
+            engine.volumes.unlink(volume_id)
+            engine.volumes.drop(volume_id)
             del engine.state.volumes[volume_id]
             engine.state.touched.add(volume_id)
 
@@ -258,13 +297,3 @@ def _progress(engine: Engine) -> Callable[[int], None]:
         _LOG.info("device_replaying", device=engine.device.device_id, bytes=replayed_bytes)
 
     return told
-
-
-def large_files_of(engine: Engine) -> Sequence[bytes]:
-    """Return the ids of the large files that rows refer to."""
-    found = []
-    for key, _ in engine.index.values(b"\x01", b"\x02"):
-        current = load_current(engine.index, key)
-        if current is not None and isinstance(current.at.payload, InFile):
-            found.append(current.at.payload.file_id)
-    return found

@@ -14,6 +14,7 @@ from objectd.store import Health
 
 _SPACE_AGE_MS_MAX: Final = 1000
 _SPACE_GROWTH_BYTES_MAX: Final = 16 << 20
+_UNTOLD_MAX: Final = 1000
 Problem = Callable[[str, bytes | None], None]
 
 
@@ -37,7 +38,22 @@ class DeviceHealth:
         self._hit_full = False
         self._was_full = False
         self._identity: tuple[int, int] | None = None
-        self.tell: Problem = lambda reason, key: None
+        self._untold: list[tuple[str, bytes | None]] = []
+        self._callback: Problem | None = None
+
+    def on_problem(self, callback: Problem) -> None:
+        """Call back with each problem from now on, and at once with those found before."""
+        self._callback = callback
+        untold, self._untold = self._untold, []
+        for reason, key in untold:
+            callback(reason, key)
+
+    def tell(self, reason: str, key: bytes | None) -> None:
+        """Tell the operator of a problem."""
+        if self._callback is not None:
+            self._callback(reason, key)
+        elif len(self._untold) < _UNTOLD_MAX:
+            self._untold.append((reason, key))
 
     @property
     def health(self) -> Health:

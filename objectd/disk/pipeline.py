@@ -175,8 +175,7 @@ class Pipeline:
             call = self._queue.popleft()
             results: list[Result] = []
             calls.append((call, results))
-            for operation in call.operations:
-                results.append(_plan_one(group, operation))
+            results.extend(_plan_one(group, operation) for operation in call.operations)
             count += len(call.operations)
         return group
 
@@ -295,7 +294,7 @@ def _plan_one(group: Group, operation: Operation) -> Result:
 
 
 def _failure(operation: Operation, outcome: Outcome) -> Result:
-    return Written(outcome, ZERO) if isinstance(operation, Write | Named) else False
+    return Written(outcome, ZERO) if isinstance(operation, Write | Named) else None
 
 
 def _failures(operations: Sequence[Operation], outcome: Outcome = Outcome.FAILED) -> list[Any]:

@@ -79,7 +79,8 @@ class Named:
 
 
 Operation = Write | Named | Forget | Lose | Relocate | Keep
-Result = Written | bool
+Result = Written | bool | None
+"""Of a write its outcome; of the others whether they were needed, None where the device failed."""
 
 
 class Group:

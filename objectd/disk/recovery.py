@@ -99,7 +99,7 @@ class Replay:
         whole_to = offset
         next_mark = offset + _PROGRESS_BYTES
         scanned = scan(
-            lambda size, at: self._volumes.read(volume_id, size, at),
+            self._volumes.source(volume_id),
             offset,
             self._volumes.size(volume_id),
             self._volumes.nonce_of(volume_id),
@@ -242,9 +242,7 @@ def find_pending(state: DeviceState, index: Index, volumes: Volumes, span: tuple
 
 
 def _records(volumes: Volumes, volume_id: int, start: int, end: int) -> Iterator[Found]:
-    scanned = scan(
-        lambda size, at: volumes.read(volume_id, size, at), start, end, volumes.nonce_of(volume_id)
-    )
+    scanned = scan(volumes.source(volume_id), start, end, volumes.nonce_of(volume_id))
     return (item for item in scanned if isinstance(item, Found))
 
 

@@ -1,4 +1,4 @@
-"""Reading a volume from one end to the other: its whole records, and the damage between them. Pure but for `read`."""
+"""Reading a volume from one end to the other: its whole records, and the damage between them. Pure."""
 
 from __future__ import annotations
 

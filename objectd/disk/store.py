@@ -17,15 +17,18 @@ from kit.clock import wall_clock_ms
 from model.entry import Table
 from model.errors import CorruptRecord, DeviceFailed, DeviceFull
 from model.stamp import ZERO, Stamp
+from objectd.disk.compaction import Compactor
 from objectd.disk.device_file import write_watermark
 from objectd.disk.engine import DiskOptions, Engine, open_engine
 from objectd.disk.files import Files
 from objectd.disk.health import DeviceHealth
 from objectd.disk.large import LargeStaging
 from objectd.disk.locations import Location
+from objectd.disk.mending import Mender
 from objectd.disk.pipeline import GroupLimits, Pipeline, PipelineHooks
 from objectd.disk.planning import Forget, Lose, Named, Operation
 from objectd.disk.reading import Reader
+from objectd.disk.scrub import Scrubber
 from objectd.disk.state import load_current
 from objectd.store import (
     Buffer,
@@ -70,6 +73,8 @@ class DiskStore:
         self._engine: Engine | None = None
         self._pipeline: Pipeline | None = None
         self._reader: Reader | None = None
+        self._scrubber: Scrubber | None = None
+        self._compactor: Compactor | None = None
         self._unflushed_bytes = 0
         self._flushed_ms = now_ms()
         self._tried_ms = 0
@@ -132,6 +137,9 @@ class DiskStore:
             threads=engine.threads,
             lost=self._lost,
         )
+        mender = Mender(engine, self._pipeline, self._reader, self._health.tell)
+        self._scrubber = Scrubber(engine, mender, now_ms=self._now_ms)
+        self._compactor = Compactor(engine, self._pipeline, mender, now_ms=self._now_ms)
         for volume_id, start, end in engine.recovered.damaged:
             self._health.tell(f"volume {volume_id:08x} is damaged from byte {start} to {end}", None)
 
@@ -344,12 +352,26 @@ class DiskStore:
     async def _release(self) -> None:
         """Let go of a failed engine."""
         engine, pipeline = self._engine, self._pipeline
-        self._engine = self._pipeline = self._reader = None
+        self._engine = self._pipeline = self._reader = self._scrubber = self._compactor = None
         if pipeline is not None:
             await pipeline.drain()
             pipeline.close()
         if engine is not None:
             await asyncio.to_thread(engine.abandon)
+
+    async def scrub(self, budget_bytes: int) -> AsyncIterator[int]:
+        """Verify what was verified longest ago, yielding the bytes of each step. Raises DeviceFailed."""
+        self._serving()
+        assert self._scrubber is not None
+        async for size in self._scrubber.run(budget_bytes):
+            yield size
+
+    async def compact(self, budget_bytes: int) -> int:
+        """Give dead space back; return the bytes copied and freed. Raises DeviceFailed."""
+        self._serving()
+        if self._health.failed is not Health.OK or self._compactor is None:
+            return 0
+        return await self._compactor.run(budget_bytes)
 
     def status(self) -> DeviceStatus:
         """Return what an operator is told."""
@@ -377,14 +399,14 @@ class DiskStore:
 
     def on_problem(self, callback: Callable[[str, bytes | None], None]) -> None:
         """Call back when a record or the device goes bad."""
-        self._health.tell = callback
+        self._health.on_problem(callback)
 
     async def close(self) -> None:
         """Finish what is under way and release the device."""
         while self._naming:
             await asyncio.wait(self._naming)
         engine, pipeline = self._engine, self._pipeline
-        self._engine = self._pipeline = self._reader = None
+        self._engine = self._pipeline = self._reader = self._scrubber = self._compactor = None
         if pipeline is not None:
             await pipeline.drain()
             pipeline.close()
@@ -433,9 +455,7 @@ class DiskStore:
         ):
             self._unflushed_bytes = 0
             self._flushed_ms = now
-            tail = engine.volumes.tail
-            end = (tail.volume_id, engine.volumes.tail_offset) if tail is not None else (0, 0)
-            watermark = engine.state.watermark(end)
+            watermark = engine.state.watermark(engine.end)
             engine.threads.submit(_flush, engine, watermark)
 
     def _drop_files(self, file_ids: Sequence[bytes]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -116,6 +116,13 @@ class Volumes:
             raise OSError(errno.ENOENT, "the volume is gone", str(self.path(volume_id)))
         return self._files.read(opened.fd, size, offset)
 
+    def source(self, volume_id: int) -> Callable[[int, int], bytes]:
+        """Return `read(size, offset)` of one volume, for a thread: it keeps the file open by itself."""
+        opened = self.handle(volume_id)
+        if opened is None:
+            raise OSError(errno.ENOENT, "the volume is gone", str(self.path(volume_id)))
+        return lambda size, offset: self._files.read(opened.fd, size, offset)
+
     def resume(self, volume_id: int, offset: int) -> None:
         """Go on appending to a volume, whose bytes from `offset` on are cut off."""
         opened = self.handle(volume_id)
@@ -189,9 +196,12 @@ class Volumes:
         """Say whether the tail's file still has its name: it has not when the folder was emptied."""
         return self.tail is not None and self._files.is_named(self.tail.fd)
 
-    def remove(self, volume_id: int) -> None:
-        """Unlink a volume. Raises OSError."""
+    def unlink(self, volume_id: int) -> None:
+        """Remove a volume's name. Raises OSError."""
         self._files.unlink(self.path(volume_id))
+
+    def drop(self, volume_id: int) -> None:
+        """Know a volume no more; those who read it go on."""
         self.first_sequences.pop(volume_id, None)
         self._sealed_sizes.pop(volume_id, None)
         self._open.pop(volume_id, None)
