@@ -87,7 +87,8 @@ class Containers:
             if settings:
                 await self.set_container(path, settings)
             return False
-        if not path.account.startswith(HIDDEN) and await self._account_is_absent(path.account):
+        in_account = path.container and not path.account.startswith(HIDDEN)
+        if in_account and await self._account_is_absent(path.account):
             await self.create_account(path.account, owner, {})
         value = pack_container(ContainerRecord(path.account, path.container, owner))
         account_row = self._account_row(path)
