@@ -1,7 +1,7 @@
 """A client that signs as botocore does, and talks to an S3App without any socket."""
 
 import asyncio
-import datetime
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -115,7 +115,7 @@ class World:
     """A colony in memory, its S3 API, and clients of it."""
 
     def __init__(self, settings: Settings | None = None, now_ms: int | None = None) -> None:
-        self.now_ms = now_ms or int(datetime.datetime.now(datetime.UTC).timestamp() * 1000)
+        self.now_ms = now_ms or int(dt.datetime.now(dt.UTC).timestamp() * 1000)
         self.colony = MemoryColony(self.now_ms // 1000 * 1000)
         self.directory = Directory()
         colony: Any = self.colony
