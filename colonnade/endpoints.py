@@ -70,7 +70,7 @@ def commands_to_paste(endpoints: Mapping[str, Any], credentials: Credentials) ->
     secret, swift_key = shlex.quote(credentials.secret_key), shlex.quote(credentials.swift_key)
     keys = f"AWS_ACCESS_KEY_ID={credentials.access_key} AWS_SECRET_ACCESS_KEY={secret}"
     remote = (
-        f":s3,provider=Other,endpoint='{s3}',access_key_id={credentials.access_key},"
+        f':s3,provider=Other,endpoint="{s3}",access_key_id={credentials.access_key},'
         f"secret_access_key={credentials.secret_key}:"
     )
     return [
