@@ -7,6 +7,7 @@ only to those who may use it.
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import quote
 
 from model.containers import ACL_READ, ACL_WRITE
 from model.errors import NoSuchContainer
@@ -81,5 +82,5 @@ def denied(call: Call) -> Refused:
 
 def unauthorized(realm: str) -> Refused:
     """Return a 401 that names the realm to sign in to."""
-    safe = "".join(mark if mark.isprintable() and mark not in '"\\' else "_" for mark in realm)
+    safe = quote(realm, errors="surrogateescape")
     return Refused(401, headers=(("Www-Authenticate", f'Swift realm="{safe}"'),))

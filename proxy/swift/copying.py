@@ -60,10 +60,11 @@ def named_account(call: Call, header: str) -> str:
 async def copy(call: Call, source: ObjectPath, target: ObjectPath) -> Response:
     """Copy the bytes and metadata of one object to another. Raises Refused, NoSuchObject, …"""
     require_empty_body(call)
+    # The source is looked up before the target's ACL, so an absent one is 404 to who may read there.
     await authorize(call, source.parent, Access.READ_OBJECT)
+    opened = await call.colony.open_object(source)
     await authorize(call, target.parent, Access.WRITE)
     check_object_name(target, call.limits)
-    opened = await call.colony.open_object(source)
     stored = opened.stored
     whole_manifest = call.parameters.get(MANIFEST) == "get"
     new = _new_object(call, stored, target, keep_manifest=whole_manifest)

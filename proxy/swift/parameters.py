@@ -37,18 +37,18 @@ class ListingRequest:
 
     query: Query
     hidden_name: bytes = b""
-    folders_only: bool = False
-    """With `?path=`, common prefixes are folded away: only real names are shown."""
+    in_folder: bool = False
+    """With `?path=`, only real names are shown: common prefixes only where an object bears their name."""
 
 
 def listing_request(parameters: Parameters, *, limit_max: int) -> ListingRequest:
     """Return the listing that the parameters ask for. Raises Refused."""
     raw = {name: _utf8(name, parameters[name]) for name in _CHECKED if name in parameters}
-    prefix, delimiter, hidden, folders = raw.get("prefix", b""), raw.get("delimiter", b""), b"", False
+    prefix, delimiter, hidden, in_folder = raw.get("prefix", b""), raw.get("delimiter", b""), b"", False
     if "path" in raw:
         folder = raw["path"].rstrip(b"/")
         prefix = folder + b"/" if raw["path"] else b""
-        delimiter, hidden, folders = b"/", prefix, True
+        delimiter, hidden, in_folder = b"/", prefix, True
     query = Query(
         prefix=prefix,
         delimiter=delimiter,
@@ -57,7 +57,7 @@ def listing_request(parameters: Parameters, *, limit_max: int) -> ListingRequest
         limit=_limit(parameters.get("limit", ""), limit_max),
         reverse=is_true(parameters.get("reverse", "")),
     )
-    return ListingRequest(query, hidden, folders)
+    return ListingRequest(query, hidden, in_folder)
 
 
 def _limit(text: str, limit_max: int) -> int:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from model.errors import Absent, CorruptRecord
+from model.errors import Absent, CorruptRecord, InvalidRange
 from proxy.conditions import Conditions, Verdict, judge_read, read_conditions
 from proxy.dates import parse_http_date
 from proxy.http.messages import Buffer, Headers, Response
 from proxy.operations.types import StoredObject
-from proxy.ranges import Multipart, Span, content_range, frame_multipart, parse_range
-from proxy.swift.errors import Refused
+from proxy.ranges import Multipart, Span, content_range, frame_multipart, parse_range, unsatisfied_range
+from proxy.swift.errors import HTML, Refused, standard_page
 from proxy.swift.object_headers import HeaderItems, describe_object, last_modified_s
 
 
@@ -38,11 +38,16 @@ class Readable:
 
 def judge(conditions: Conditions, readable: Readable) -> Verdict:
     """Return what a request's conditions say of what would be sent."""
-    return judge_read(conditions, readable.etag, last_modified_s(readable.stored.modified))
+    modified_s = last_modified_s(readable.stored.modified)
+    verdict = judge_read(conditions, readable.etag, modified_s)
+    if verdict is Verdict.PROCEED and conditions.if_match:
+        # HTTP lets a matching ETag alone decide; Swift wants the date to hold as well.
+        return judge_read(replace(conditions, if_match=()), readable.etag, modified_s)
+    return verdict
 
 
 async def answer(readable: Readable, headers: Headers, method: str) -> Response:
-    """Return the response to a GET or HEAD. Raises InvalidRange; Refused where a segment is gone."""
+    """Return the response to a GET or HEAD. Raises Refused where a segment is gone."""
     stored = readable.stored
     items = describe_object(stored.record, stored.modified, etag=readable.shown_etag)
     items += readable.more_headers
@@ -55,7 +60,12 @@ async def answer(readable: Readable, headers: Headers, method: str) -> Response:
             pass
     if method == "HEAD" or readable.read is None:
         return Response(200, items, length=readable.size)
-    spans = wanted_spans(headers, readable)
+    try:
+        spans = wanted_spans(headers, readable)
+    except InvalidRange as error:
+        items[0] = ("Content-Type", HTML)
+        items.append(("Content-Range", unsatisfied_range(error.size)))
+        return Response(416, items, standard_page(416))
     if not spans:
         whole = Span(0, readable.size)
         return Response(200, items, await open_body(readable, whole), readable.size)

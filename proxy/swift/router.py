@@ -67,7 +67,7 @@ def route_path(raw_path: str) -> Route:
     parts = path.split("/", 4)
     if len(parts) < 3 or parts[0]:
         raise Refused(412, "Bad URL")
-    if not parts[2]:
+    if not parts[1] or not parts[2]:
         raise Refused(404)
     if parts[1] not in _VERSIONS:
         raise Refused(400)

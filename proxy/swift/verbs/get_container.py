@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
-from model.listing import Listed, Page, unpack_listed
-from model.names import decode_name
+from model.listing import Listed, Query, RawRow, unpack_listed
+from model.names import ContainerPath, decode_name
 from model.stamp import stamp_micros
 from proxy.auth.acl import Access
 from proxy.dates import iso_micros
@@ -36,14 +37,12 @@ async def get_container(call: Call) -> Response:
     await authorize(call, path, Access.LIST)
     form = choose_format(call.parameters.get("format"), call.headers.get("accept"))
     wanted = listing_request(call.parameters, limit_max=call.limits.container_listing_limit)
-    container, totals, page = await asyncio.gather(
-        call.colony.container(path, fresh=True),
-        call.colony.container_totals(path),
-        call.colony.list_objects(path, wanted.query),
+    container, totals, items_found = await asyncio.gather(
+        call.colony.container(path, fresh=True), call.colony.container_totals(path), _list(call, wanted)
     )
     items = _head(call, form)
     items += describe_container(container, totals, to_owner=call.owns_account)
-    body = _format(form, page, wanted, path.container)
+    body = _format(form, items_found, path.container)
     return Response(200 if body else 204, items, body)
 
 
@@ -67,26 +66,36 @@ def _head(call: Call, form: Format) -> list[tuple[str, str]]:
     return items
 
 
-def _format(form: Format, page: Page, wanted: ListingRequest, container: str) -> bytes:
+async def _list(call: Call, wanted: ListingRequest) -> Sequence[RawRow]:
+    path = call.route.container_path
+    if not wanted.in_folder:
+        return (await call.colony.list_objects(path, wanted.query)).items
+    found: list[RawRow] = []
+    query = wanted.query
+    while True:
+        page = await call.colony.list_objects(path, query)
+        rows = await asyncio.gather(*(_real_row(call, path, item) for item in page.items))
+        found += [row for row in rows if row is not None and row[0] != wanted.hidden_name]
+        if not page.truncated or len(found) >= wanted.query.limit:
+            return found[: wanted.query.limit]
+        query = replace(query, marker=page.next_marker)
+
+
+async def _real_row(call: Call, path: ContainerPath, item: RawRow) -> RawRow | None:
+    """Return a row of `?path=`; of a common prefix the object that bears its very name, or None."""
+    name, row = item
+    if row:
+        return item
+    page = await call.colony.list_objects(path, Query(prefix=name, limit=1))
+    first = next(iter(page.items), None)
+    return first if first is not None and first[0] == name else None
+
+
+def _format(form: Format, items: Sequence[RawRow], container: str) -> bytes:
     if form is Format.PLAIN:
-        return plain_listing(decode_name(name) for name, row in page.items if _shown(name, row, wanted))
-    rows = _rows(page, wanted)
+        return plain_listing(decode_name(name) for name, _ in items)
+    rows = [_row(unpack_listed((name, row))) if row else Subdir(decode_name(name)) for name, row in items]
     return json_objects(rows) if form is Format.JSON else xml_objects(container, rows)
-
-
-def _rows(page: Page, wanted: ListingRequest) -> Sequence[ObjectRow | Subdir]:
-    return [
-        _row(unpack_listed((name, row))) if row else Subdir(decode_name(name))
-        for name, row in page.items
-        if _shown(name, row, wanted)
-    ]
-
-
-def _shown(name: bytes, row: bytes, wanted: ListingRequest) -> bool:
-    """Return whether `?path=` shows a row: never the folder itself, nor what is only a common prefix."""
-    if not wanted.folders_only:
-        return True
-    return bool(row) and name != wanted.hidden_name
 
 
 def _row(listed: Listed) -> ObjectRow:

@@ -190,7 +190,7 @@ class FakeColony:
             if held_path.parent == path:
                 record = stored.record
                 value = pack_listed(record.etag, record.content_type, listed)
-                entry = Entry(b"", stored.stamp, Kind.DATA, record.size, value)
+                entry = Entry(b"", stored.modified, Kind.DATA, record.size, value)
                 rows.append((encode_name(held_path.name), entry.to_row()))
         return self._page(rows, query)
 

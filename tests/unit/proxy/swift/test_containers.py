@@ -129,6 +129,14 @@ def test_a_listing_selects(swift: SwiftBench, query: str, names: list[str]) -> N
     assert swift.call("GET", f"{C}?{query}").body.decode().splitlines() == names
 
 
+def test_a_folder_listing_shows_objects_that_bear_a_folders_name(swift: SwiftBench) -> None:
+    _fill(swift, "f/", "f/1", "f/g/", "f/g/x", "f/h/x", "f/z")
+    assert swift.call("GET", f"{C}?path=f").body == b"f/1\nf/g/\nf/z\n"
+    assert swift.call("GET", f"{C}?path=f&limit=2").body == b"f/1\nf/g/\n"
+    assert swift.call("GET", f"{C}?path=f&marker=f/1&limit=2").body == b"f/g/\nf/z\n"
+    assert swift.call("GET", f"{C}?path=").body == b"f/\n"
+
+
 def test_a_limit_above_the_maximum_is_refused(swift: SwiftBench) -> None:
     _fill(swift)
     assert swift.call("GET", f"{C}?limit=10000").status == 204
