@@ -94,6 +94,13 @@ class DeviceHealth:
         self._failed_reason = reason
         self.tell(reason, None)
 
+    def not_opened(self, reason: str) -> None:
+        """Set the device aside because it cannot be opened (again)."""
+        if self._failed is Health.FAILED and self._failed_reason == reason:
+            return
+        self._failed, self._failed_reason = Health.FAILED, reason
+        self.tell(reason, None)
+
     def is_ours(self) -> bool:
         """Say whether the folder still holds the device that was opened."""
         return self._identity is not None and self._device_file() == self._identity

@@ -6,9 +6,8 @@ row without payload has a constant length, so a listing cuts it off with one sli
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from model.errors import CorruptRecord
 from objectd.disk.records import ALIGNMENT
@@ -37,8 +36,7 @@ TRAILER_BYTES: Final = {
 BARE_TRAILER_BYTES: Final = _BASE_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class InVolume:
+class InVolume(NamedTuple):
     """A payload inside a record: block checksums start `delta` bytes into it, the bytes follow them."""
 
     volume_id: int
@@ -48,16 +46,14 @@ class InVolume:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class InFile:
+class InFile(NamedTuple):
     """A payload in a large file."""
 
     file_id: bytes
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """A payload that failed its checksum; it had `size` bytes."""
 
     size: int
@@ -66,8 +62,7 @@ class Lost:
 Payload = InVolume | InFile | Lost
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """Where a row's newest record is, and where its payload is, if it has one."""
 
     sequence: int

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 import xxhash
 from awscrt import checksums
@@ -81,8 +81,7 @@ class LargeFile:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """The part of a record that is the same on every device; `data` ends with the block checksums."""
 
     data: bytes
@@ -90,8 +89,7 @@ class Body:
     block_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefix(NamedTuple):
     """The part of a record that belongs to one device.
 
     `sequence` orders the records of a device; `durable` is the highest sequence that was on stable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from model.entry import KEY_HEAD_BYTES, Entry, Kind, Table, fingerprint, from_row
 from model.stamp import Stamp
@@ -18,8 +18,7 @@ Position = tuple[int, int]
 """A volume's id and an offset in it; positions sort in the order of writing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Current:
+class Current(NamedTuple):
     """A key's row and where it is kept."""
 
     entry: Entry
@@ -32,8 +31,7 @@ class Current:
         return isinstance(self.at.payload, Lost)
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(NamedTuple):
     """What one record does to the index: `new` takes the place of `old`.
 
     `change` is the sequence of a line for the change log, 0 for none. `held_bytes` are those of a

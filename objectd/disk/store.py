@@ -124,7 +124,7 @@ class DiskStore:
             )
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one device, the daemon lives
             _LOG.error("device_cannot_be_opened", device=self.device_id, error=str(error))
-            self._health.failed_with(f"it cannot be opened: {error}", 0)
+            self._health.not_opened(f"it cannot be opened: {error}")
             return
         self._health.opened()
         self._engine = engine

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from model.entry import Kind, Table
+from objectd.disk.records import PREFIX_BYTES
+from objectd.disk.scan import Found, scan
 from objectd.disk.store import DiskStore
 from objectd.store import Outcome, Write
 from tests.contract.snapshots import snapshot
@@ -276,6 +278,7 @@ def test_scrub_goes_on_where_it_ended_also_after_a_restart(tmp_path: Path) -> No
 def test_scrub_finds_a_flipped_bit_anywhere_and_nothing_stays_broken(tmp_path: Path) -> None:
     """Flips one bit in many places, one device each: whatever it hits is mended or set aside."""
     ends: list[int] = []
+    padding: set[int] = set()
 
     async def prepare() -> None:
         store = open_store(tmp_path / "d")
@@ -283,6 +286,12 @@ def test_scrub_finds_a_flipped_bit_anywhere_and_nothing_stays_broken(tmp_path: P
             await store.commit([put(number, 10, b"%d" % number * 300), Write(row_entry(5, f"n{number}", 10))])
             assert store._engine is not None
             ends.append(store._engine.end[1])
+        engine = store._engine
+        assert engine is not None
+        for item in scan(engine.volumes.source(1), 64, ends[-1], engine.volumes.nonce_of(1)):
+            assert isinstance(item, Found)
+            used = PREFIX_BYTES + item.prefix.body_bytes + item.prefix.payload_bytes
+            padding.update(range(item.offset + used, item.offset + item.prefix.record_bytes))
         await store.close()
 
     asyncio.run(prepare())
@@ -298,7 +307,7 @@ def test_scrub_finds_a_flipped_bit_anywhere_and_nothing_stays_broken(tmp_path: P
         store.on_problem(lambda reason, key: problems.append(key))
         await scrub(store)
         lost = store.quarantined(10)
-        assert problems, f"nothing told of the flip at {at}"
+        assert problems or at in padding, f"nothing told of the flip at {at}"
         assert store.rows(b"\x04", b"\x05", 10) == rows
         for number, payload in whole.items():
             if object_key(number) in lost:
