@@ -14,11 +14,19 @@ _digest = xxhash.xxh3_128_digest
 PART_POWER_MAX = 24
 
 
+def _utf8(name: str) -> bytes:
+    try:
+        return name.encode()
+    except UnicodeEncodeError:
+        # Lone surrogates come from file names that are no UTF-8; they get a place of their own too.
+        return name.encode("utf-8", "surrogatepass")
+
+
 def path_digest(salt: bytes, *names: str | bytes) -> bytes:
     """Return the 16-byte digest of account, container and object names under the ring's salt."""
     parts = [salt]
     for name in names:
-        raw = name if isinstance(name, bytes) else name.encode("utf-8", "surrogatepass")
+        raw = name if isinstance(name, bytes) else _utf8(name)
         parts.append(_LENGTH(len(raw)))
         parts.append(raw)
     return _digest(b"".join(parts))

@@ -68,9 +68,10 @@ def _systematic(
     slots = np.ascontiguousarray(line.reshape(-1, blocks).T)
     rank = np.empty(devices, dtype=np.uint16)
     for order in range(orders):
-        sequence = _shuffled_tree(tree, chance)
-        rank[sequence] = np.arange(devices, dtype=np.uint16)
         members = slice(order, None, orders)
+        lengths = None if scatter_width is None else np.bincount(slots[order], minlength=devices)
+        sequence = _shuffled_tree(tree, chance, lengths, quotas, 1 << part_power)
+        rank[sequence] = np.arange(devices, dtype=np.uint16)
         slots[members] = sequence[np.sort(rank[slots[members]], axis=1, kind="stable")]
     per_block = (1 << part_power) // blocks
     return slots.reshape(blocks, replicas, per_block).transpose(1, 0, 2).reshape(replicas, -1)
@@ -91,15 +92,27 @@ def _block_count(part_power: int, replicas: int, devices: int, scatter_width: in
     return 1 << min(power, part_power)
 
 
-def _shuffled_tree(tree: Tree, chance: np.random.Generator) -> npt.NDArray[np.uint16]:
+def _shuffled_tree(
+    tree: Tree, chance: np.random.Generator, lengths: Ints | None, quotas: Ints, partitions: int
+) -> npt.NDArray[np.uint16]:
     """Return the device nodes in an order in which siblings are shuffled at every level, subtrees staying
     whole.
+
+    With `lengths` (slots of each device in the block) devices are ordered by them below the highest nodes
+    that hold no partition twice, where the order is free: devices of equal length in different regions then
+    face each other, and partner with one device there instead of two.
     """
-    keys = [
-        chance.permutation(tree.size(level))[tree.node_of[level][tree.device_ids]]
-        for level in range(DEVICE, REGION - 1, -1)
-    ]
-    return np.lexsort(keys).astype(np.uint16)
+    keys: list[npt.NDArray[np.int64]] = []
+    free = np.zeros(len(quotas), dtype=bool)
+    for level in range(REGION, DEVICE + 1):
+        members = tree.node_of[level][tree.device_ids]
+        shuffled = chance.permutation(tree.size(level))[members]
+        if lengths is not None and level == DEVICE:
+            keys.append(np.where(free, -lengths, 0))
+        keys.append(np.where(free & (level < DEVICE), 0, shuffled))
+        if lengths is not None:
+            free |= tree.sum_up(level, quotas.astype(np.float64))[members] <= partitions
+    return np.lexsort(keys[::-1]).astype(np.uint16)
 
 
 def _exchange_subtrees(tree: Tree, table: npt.NDArray[np.uint16], chance: np.random.Generator) -> None:

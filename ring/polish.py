@@ -8,6 +8,7 @@ the devices, with all partitions' moves at once.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from ring.tree import DEVICE, REGION, ROOT, Ints, Tree
 _CELLS_MAX = 1 << 24
 _DEVICES_MAX = 256
 _PASSES_MAX = 48
+_UNITS_MAX = 1 << 14
 _NO_EDGE = 1 << 20
 
 Counts = npt.NDArray[np.int64]
@@ -104,48 +106,41 @@ class _Circle:
         kind = (self.source * size + self.target) * 3 + self.cost + 1
         order = np.argsort(kind, kind="stable")
         edges = np.searchsorted(kind[order], np.arange(size * size * 3 + 1))
+        left = [order[start:end] for start, end in pairwise(edges.tolist())]
+        some = np.diff(edges) > 0
         used = np.zeros(len(table), dtype=bool)
-        heads, cancelled = edges[:-1].copy(), 0
+        cancelled = 0
         while True:
-            costs = self._cheapest(heads, edges, order, used, size)
+            by_pair = some.reshape(size, size, 3)
+            costs = np.where(by_pair.any(axis=2), by_pair.argmax(axis=2) - 1, _NO_EDGE)
             cycle = negative_cycle(costs)
             if cycle is None:
                 return cancelled
-            taken: list[int] = []
-            for start, end in zip(cycle, cycle[1:] + cycle[:1], strict=True):
-                slot = (start * size + end) * 3 + int(costs[start, end]) + 1
-                move = self._next(slot, heads, edges, order, used)
-                if move < 0:
-                    break
-                used[self.rows[move]] = True
-                taken.append(move)
-            if len(taken) == len(cycle):
-                table.reshape(-1)[self.entries[taken]] = self.devices[self.target[taken]]
-                cancelled += 1
+            steps = zip(cycle, cycle[1:] + cycle[:1], strict=True)
+            slots = [(start * size + end) * 3 + int(costs[start, end]) + 1 for start, end in steps]
+            moves = self._disjoint(slots, left, some, used)
+            table.reshape(-1)[self.entries[moves]] = self.devices[self.target[moves]]
+            cancelled += len(moves) // len(slots)
 
-    def _cheapest(
-        self, heads: Ints, edges: Ints, order: Ints, used: npt.NDArray[np.bool_], size: int
-    ) -> Counts:
-        """Return the cost of the cheapest move left between each two devices."""
-        ends = edges[1:]
-        while True:
-            left = heads < ends
-            stale = np.flatnonzero(left)
-            stale = stale[used[self.rows[order[heads[stale]]]]]
-            if not len(stale):
-                break
-            heads[stale] += 1
-        left = (heads < ends).reshape(size, size, 3)
-        costs = np.where(left.any(axis=2), left.argmax(axis=2) - 1, _NO_EDGE)
-        return costs.astype(np.int64)
+    def _disjoint(
+        self, slots: list[int], left: list[Ints], some: npt.NDArray[np.bool_], used: npt.NDArray[np.bool_]
+    ) -> Ints:
+        """Take from each slot as many moves as all of them can give, each of another partition.
 
-    def _next(self, slot: int, heads: Ints, edges: Ints, order: Ints, used: npt.NDArray[np.bool_]) -> int:
-        while heads[slot] < edges[slot + 1]:
-            move = int(order[heads[slot]])
-            if not used[self.rows[move]]:
-                return move
-            heads[slot] += 1
-        return -1
+        A partition is judged as it stands, so that it may take part only once.
+        """
+        taken: list[Ints] = []
+        for slot in slots:
+            fresh = left[slot][~used[self.rows[left[slot]]]]
+            left[slot] = fresh
+            some[slot] = len(fresh) > 0
+            first = fresh[np.sort(np.unique(self.rows[fresh], return_index=True)[1])]
+            taken.append(first[: len(taken[-1])] if taken else first[:_UNITS_MAX])
+            used[self.rows[taken[-1]]] = True
+        units = len(taken[-1])
+        for moves in taken:
+            used[self.rows[moves[units:]]] = False
+        return np.concatenate([moves[:units] for moves in taken])
 
 
 def negative_cycle(costs: Counts) -> list[int] | None:
