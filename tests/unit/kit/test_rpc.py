@@ -258,6 +258,26 @@ def test_no_listener_is_unreachable_and_waiting_finds_the_node_when_it_comes(tmp
     run(main)
 
 
+def test_a_patient_client_waits_for_a_node_that_is_away_but_not_for_ever(tmp_path: Path) -> None:
+    async def main() -> None:
+        address = f"unix:{tmp_path}/d.sock"
+        patient = RpcClient(address, KEY, name="client", patience_ms=DEADLINE_MS)
+        waiting = patient.submit("echo", 1, b"x", deadline_ms=DEADLINE_MS)
+        hasty = patient.submit("echo", 1, b"x", deadline_ms=30)
+        with pytest.raises(DeadlineExceeded):
+            await hasty
+        server = RpcServer({"echo": echo}, KEY, name="server")
+        await server.listen(address)
+        assert (await waiting).body == b"x"
+        await server.close()
+        await patient.close()
+        less_patient = RpcClient(address, KEY, name="client", patience_ms=40)
+        with pytest.raises(NodeUnreachable):
+            await less_patient.call("echo", 1, deadline_ms=DEADLINE_MS)
+
+    run(main)
+
+
 def test_a_client_with_another_cluster_key_is_refused() -> None:
     async def main() -> None:
         async with serving({"echo": echo}) as (_, client):
