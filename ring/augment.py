@@ -11,11 +11,14 @@ from enum import Enum
 
 import numpy as np
 
-from ring.moving import LOOSE, Floor
+from ring.moving import LOOSE, Floor, rank_within
 from ring.tree import DEVICE, Ints
 
-_CANDIDATES_MAX = 2048
+_CANDIDATES_MAX = 1 << 15
 _FAILURES_MAX = 3
+
+
+Chain = list[tuple[Ints, int]]
 
 
 class Thrift(Enum):
@@ -31,24 +34,23 @@ def augment(floor: Floor, members: Ints, children: Ints) -> None:
         failures = 0
         while failures < _FAILURES_MAX:
             sinks = children[floor.need()[children] > 0]
-            loose = members[floor.child[members] == LOOSE]
             if not len(sinks):
                 break
             chain = _find_chain(floor, members, children, thrift)
-            failures = failures + 1 if chain is None or not _apply(floor, chain) else 0
             if chain is None:
                 break
+            failures = 0 if _apply(floor, chain) else failures + 1
     loose = members[floor.child[members] == LOOSE]
     if len(loose):
         _force(floor, loose, children)
 
 
-def _find_chain(floor: Floor, members: Ints, children: Ints, thrift: Thrift) -> list[tuple[int, int]] | None:
-    """Return (entry, child it enters) from the sink backwards, or None when no chain exists."""
+def _find_chain(floor: Floor, members: Ints, children: Ints, thrift: Thrift) -> Chain | None:
+    """Return (entries that may go, child they enter) from the sink backwards, or None."""
     need = floor.need()
     loose = members[floor.child[members] == LOOSE]
     by_child = _by_child(floor, members)
-    came: dict[int, tuple[int, int]] = {}
+    came: dict[int, tuple[Ints, int]] = {}
     queue: deque[int] = deque()
     if len(loose):
         starts = [(LOOSE, floor.stock.chance.permutation(loose)[:_CANDIDATES_MAX])]
@@ -95,7 +97,7 @@ def _expand(
     children: Ints,
     seen: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
     need: Ints,
-    came: dict[int, tuple[int, int]],
+    came: dict[int, tuple[Ints, int]],
     source: int,
     queue: deque[int],
 ) -> int | None:
@@ -108,33 +110,53 @@ def _expand(
         fits = np.flatnonzero(floor.fits(entries, np.full(len(entries), child)))
         if len(fits):
             seen[child] = True
-            came[child] = (int(entries[fits[0]]), source)
+            came[child] = (entries[fits], source)
             if need[child] > 0:
                 return int(child)
             queue.append(int(child))
     return None
 
 
-def _trace(came: dict[int, tuple[int, int]], sink: int) -> list[tuple[int, int]]:
-    chain = []
+def _trace(came: dict[int, tuple[Ints, int]], sink: int) -> Chain:
+    chain: Chain = []
     child = sink
     while child != LOOSE and child in came:
-        entry, source = came[child]
-        chain.append((entry, child))
+        entries, source = came[child]
+        chain.append((entries, child))
         child = source
     return chain
 
 
-def _apply(floor: Floor, chain: list[tuple[int, int]]) -> bool:
-    """Perform a chain from its end; stops, still in a sound state, where an earlier step made a later one
-    unfit.
+def _apply(floor: Floor, chain: Chain) -> int:
+    """Move as many entries along a chain as all its links can give; returns how many.
+
+    Each is of another partition, so that what was found true of one stays true. The first link gives no more
+    than its child has too many of, and none overdraws a device that the search found able to spare one.
     """
-    for entry, child in chain:
-        one, target = np.array([entry]), np.array([child])
-        if not floor.fits(one, target)[0] or (floor.child[entry] != LOOSE and not floor.spare(one)[0]):
-            return False
-        floor.move(one, target)
-    return True
+    need, replicas = floor.need(), floor.stock.replicas
+    units = int(need[chain[0][1]])
+    first_source = int(floor.child[chain[-1][0][0]])
+    if first_source != LOOSE:
+        units = min(units, int(-need[first_source]))
+    links: list[Ints] = []
+    taken = np.zeros(0, dtype=np.int64)
+    for entries, _ in chain:
+        fresh = entries[~np.isin(entries // replicas, taken)]
+        fresh = fresh[floor.one_each(fresh)]
+        fresh = _within_budget(floor, fresh)[:units]
+        units = len(fresh)
+        links.append(fresh)
+        taken = np.concatenate((taken, fresh // replicas))
+    for entries, (_, child) in zip(links, chain, strict=True):
+        floor.move(entries[:units], np.full(units, child))
+    return units
+
+
+def _within_budget(floor: Floor, entries: Ints) -> Ints:
+    """Leave out settled entries that together would overdraw a device which has a surplus to give."""
+    devices = floor.stock.device[entries]
+    budget = np.where(devices >= 0, floor.stock.budgets[DEVICE][devices], len(entries))
+    return entries[rank_within(devices) < np.where(budget > 0, budget, len(entries))]
 
 
 def _force(floor: Floor, loose: Ints, children: Ints) -> None:
