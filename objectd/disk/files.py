@@ -87,7 +87,15 @@ class Files:
         self, fd: int, buffers: Sequence[bytearray | memoryview], offset: int, *, wait: bool
     ) -> int:
         """Fill buffers and return the bytes read; without `wait` raises BlockingIOError on a cold page."""
-        return os.preadv(fd, buffers, offset, 0 if wait else os.RWF_NOWAIT)
+        if wait:
+            return os.preadv(fd, buffers, offset)
+        try:
+            return os.preadv(fd, buffers, offset, os.RWF_NOWAIT)
+        except OSError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                # tmpfs and a few others cannot tell whether they would wait.
+                raise BlockingIOError from error
+            raise
 
     def sync_data(self, fd: int) -> None:
         """Put a file's data on stable storage."""

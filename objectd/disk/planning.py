@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from model.entry import Entry, Kind, Table, merge
+from model.entry import Entry, Kind, Table, merge, row_kind
 from model.stamp import ZERO, Stamp
 from objectd.decide import empties_container, index_range, outcome_of
 from objectd.disk.index import Index
@@ -165,13 +165,19 @@ class Group:
             return Outcome.FAILED
         if write.origin is Origin.REPAIR:
             return None
-        if write.guard is not None:
-            container = self._current(write.guard)
-            if container is None or container.entry.kind is not Kind.DATA:
-                return Outcome.NO_CONTAINER
+        if write.guard is not None and not self._is_live(write.guard):
+            return Outcome.NO_CONTAINER
         if empties_container(write) and self._live_rows(entry.digest):
             return Outcome.NOT_EMPTY
         return None
+
+    def _is_live(self, key: bytes) -> bool:
+        """Say whether a key's row is data; asked for every row of an index, so nothing is decoded."""
+        if key in self._overlay:
+            current = self._overlay[key]
+            return current is not None and current.entry.kind is Kind.DATA
+        value = self._index.get(key)
+        return value is not None and row_kind(value) == Kind.DATA
 
     def _live_rows(self, digest: bytes) -> int:
         """Return the count of live rows of an index, those of this group included."""

@@ -412,8 +412,15 @@ class DiskStore:
             pipeline.close()
         if engine is None:
             return
-        failed = self._health.failed is not Health.OK
-        await asyncio.to_thread(engine.abandon if failed else engine.close)
+        if self._health.failed is not Health.OK:
+            await asyncio.to_thread(engine.abandon)
+            return
+        try:
+            await asyncio.to_thread(engine.close)
+        except Exception as error:  # noqa: BLE001 - RocksDB raises plain Exception
+            # What the index could not flush is replayed from the volumes.
+            _LOG.warning("device_closed_unclean", device=self.device_id, error=str(error))
+            await asyncio.to_thread(engine.abandon)
 
     # -- inside
 
