@@ -23,7 +23,7 @@ from colonnade.journal import Echo
 from colonnade.node import Node, Prepare
 from colonnade.node_config import read_settings
 from colonnade.nodes import run_nodes
-from colonnade.process import Launch, exit_words, start_process
+from colonnade.process import Launch, die_with, exit_words, start_process
 from colonnade.slot import StartFailed
 
 DEFAULT_PORT: Final = 8080
@@ -32,6 +32,15 @@ Serving = Callable[[Mapping[str, Any]], None]
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _PORT = click.IntRange(0, 65535)
+
+
+def _bind_to(ctx: click.Context, param: click.Parameter, parent_pid: int | None) -> None:
+    if parent_pid is not None:
+        die_with(parent_pid)()
+
+
+# For whoever starts a colony and must not leave it behind when killed: tests and benches.
+_DIE_WITH = click.option("--die-with", type=int, hidden=True, expose_value=False, callback=_bind_to)
 
 
 @click.command()
@@ -51,6 +60,7 @@ _PORT = click.IntRange(0, 65535)
     "--part-power", type=click.IntRange(1, 24), help="2^N partitions, for ever.  [default: by devices]"
 )
 @click.option("--quiet", is_flag=True, help="Print nothing while it runs.")
+@_DIE_WITH
 def up(data: Path, port: int | None, part_power: int | None, quiet: bool, **options: Any) -> None:
     """Start the colony of a data folder, making it at the first time, and keep it running.
 
@@ -87,6 +97,7 @@ def up(data: Path, port: int | None, part_power: int | None, quiet: bool, **opti
 @click.option("--workers", type=click.IntRange(0, 256), default=0, help="Proxy workers; only to join.")
 @click.option("--ready-fd", type=int, hidden=True)
 @click.option("--quiet", is_flag=True, help="Print nothing while it runs.")
+@_DIE_WITH
 def node(
     data: Path, join: str | None, cluster_key: Path | None, ready_fd: int | None, quiet: bool, **options: Any
 ) -> None:

@@ -140,7 +140,7 @@ def start_process(launch: Launch) -> ChildProcess:
 
 
 def die_with(parent_pid: int) -> Callable[[], None]:
-    """Return what a child must call before it executes, so that it gets SIGTERM when its parent dies."""
+    """Return what a child calls so that it gets SIGTERM when its parent dies; it exits if it has already."""
 
     def bind() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

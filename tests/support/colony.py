@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from colonnade.process import die_with
-
 START_S = 90.0
 STOP_S = 60.0
 POLL_S = 0.02
@@ -168,11 +166,10 @@ class Colony:
     def _spawn(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         with open(self._output, "ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "colonnade", *arguments],
+                [sys.executable, "-m", "colonnade", *arguments, "--die-with", str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=die_with(os.getpid()),  # noqa: PLW1509
             )
 
     def _wait_for(self, popen: subprocess.Popen[bytes], folders: Sequence[Path]) -> None:
