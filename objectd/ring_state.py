@@ -11,7 +11,6 @@ no ring.
 from __future__ import annotations
 
 import asyncio
-import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +20,11 @@ import xxhash
 
 from model.errors import BadRequest, Conflict, CorruptRecord
 from objectd.contract import Phase, RingReply, epoch_of
+from ring.loader import write_durably
 
 STATE_FILE: Final = "ring.state"
 FORMAT: Final = 1
+STATE_MODE: Final = 0o640
 _MAGIC: Final = b"COLRSTAT"
 _HEADER: Final = struct.Struct(">8sBBxxxxxxQ16s")
 
@@ -101,19 +102,8 @@ def _seal(phase: int, data: bytes) -> bytes:
 
 
 def _write_state(path: Path, phase: Phase, data: bytes) -> None:
-    scratch = path.with_name(f".{path.name}.new")
-    with open(scratch, "wb") as file:
-        file.write(_HEADER.pack(_MAGIC, FORMAT, phase, len(data), _seal(phase, data)))
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
-    # fsync the folder too: without it a crash can forget the rename.
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    header = _HEADER.pack(_MAGIC, FORMAT, phase, len(data), _seal(phase, data))
+    write_durably(path, header + data, STATE_MODE)
 
 
 def _unpack_state(path: Path) -> tuple[Phase, bytes]:

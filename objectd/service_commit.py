@@ -117,6 +117,9 @@ class _Round:
         """Commit a batch on a device; its outcomes are taken when they come."""
         figures = self._state.metrics.devices[device]
         figures.queued_writes += len(batch)
+        for write in batch:
+            if isinstance(write.payload, (bytes, memoryview)):
+                figures.written_bytes += len(write.payload)
         begun = perf_counter()
         try:
             future = store.commit(batch)

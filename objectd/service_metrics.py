@@ -1,6 +1,6 @@
 """Figures of the daemon that cost next to nothing to keep: calls and latencies as powers of two.
 
-Pure: `LatencyHistogram` is one list; what turns them into Prometheus text is in `service_admin`.
+Pure: `LatencyHistogram` is one list; what turns them into Prometheus text is `service_figures`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,15 @@ class OpMetrics:
 class DeviceMetrics:
     """What is counted of one device's commits."""
 
-    __slots__ = ("commit_latency", "failed_count", "queued_writes", "read_bytes", "written_bytes")
+    __slots__ = (
+        "commit_latency",
+        "compacted_bytes",
+        "failed_count",
+        "queued_writes",
+        "read_bytes",
+        "scrubbed_bytes",
+        "written_bytes",
+    )
 
     def __init__(self) -> None:
         self.commit_latency = LatencyHistogram()
@@ -65,6 +73,8 @@ class DeviceMetrics:
         self.failed_count = 0
         self.read_bytes = 0
         self.written_bytes = 0
+        self.scrubbed_bytes = 0
+        self.compacted_bytes = 0
 
 
 class NodeMetrics:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from kit.rpc import Reply
@@ -156,9 +156,9 @@ class Reads:
         span_bytes = max(0, held.payload_bytes - offset)
         if 0 <= length < span_bytes:
             span_bytes = length
-        pieces = store.read(held, offset, span_bytes) if span_bytes else _nothing()
+        pieces = store.read(held, offset, span_bytes)
         # The first piece is read before anything is promised: bad copies and overwrites show here.
-        piece = await anext(pieces, None)
+        piece = await anext(pieces, None) if span_bytes else None
         await call.begin(span_bytes)
         figures = self._state.metrics.devices[device]
         while piece is not None:
@@ -191,8 +191,3 @@ def _mark_bad(found: list[Any], device: int) -> None:
     for at, (known, row, _) in enumerate(found):
         if known == device:
             found[at] = (device, row, BAD_COPY)
-
-
-async def _nothing() -> AsyncIterator[Buffer]:
-    return
-    yield b""

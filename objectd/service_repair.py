@@ -66,7 +66,7 @@ class Repairs:
         """Answer with the entries of a range, as many as fit."""
         epoch, device, lo, hi, limit = call.args
         store = self._store(epoch, device)
-        found = []
+        found: list[tuple[bytes, bytes, int]] = []
         size = 0
         for key, row in store.rows(lo, hi, min(limit, ENTRIES_MAX)):
             size += len(key) + len(row)
