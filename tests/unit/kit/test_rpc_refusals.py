@@ -236,3 +236,39 @@ def test_a_server_that_never_answers_the_handshake_is_a_missed_deadline_and_can_
         listener.close()
 
     run(main)
+
+
+def test_a_client_that_reads_no_answers_gets_no_more_calls_served() -> None:
+    served = 0
+
+    def big(call: Call) -> Reply:
+        nonlocal served
+        served += 1
+        return Reply(None, bytes(1 << 20))
+
+    async def main() -> None:
+        server = RpcServer({"big": big}, KEY, name="server")
+        address = await server.listen("tcp:127.0.0.1:0")
+        host, port = address.removeprefix("tcp:").split(":")
+        peer = RawPeer(*await asyncio.open_connection(host, int(port)))
+        await peer.shake_hands()
+        for call_id in range(1, 101):
+            # Spread out, so that they do not all arrive in one read.
+            peer.send(FrameType.REQUEST, call_id, ["big", 60_000, "x" * 10_000, None])
+        (connection,) = server.connections
+        for _ in range(10_000):
+            if connection.write_paused:
+                break
+            await asyncio.sleep(0.001)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert served < 60
+        for _ in range(100):
+            kind, _, body = await peer.receive()
+            assert kind == FrameType.REPLY
+            assert len(body) > 1 << 20
+        assert served == 100
+        peer.writer.close()
+        await server.close()
+
+    run(main)
