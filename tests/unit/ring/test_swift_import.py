@@ -48,7 +48,7 @@ BUILDER = {
 def _ring_gz(**changes: Any) -> bytes:
     header = {"devs": DEVICES, "part_shift": 22, "replica_count": 3, "byteorder": "little", **changes}
     text = json.dumps(header).encode()
-    return gzip.compress(Struct("!4sHI").pack(b"R1NG", 1, len(text)) + text + b"\0" * 64)
+    return gzip.compress(Struct("!4sHI").pack(b"R1NG", 1, len(text)) + text + b"\0" * 64, mtime=0)
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -91,9 +91,9 @@ def test_a_builder_file_that_names_code_is_refused() -> None:
         pickle.dumps({"no": "devs"}),
         pickle.dumps(BUILDER)[:-20],
         b"\x1f\x8bnoise",
-        gzip.compress(b"R1NG"),
-        gzip.compress(b"R1NG\0\2\0\0\0\2{}"),
-        gzip.compress(b"R1NG\0\1\0\0\0\2[]"),
+        gzip.compress(b"R1NG", mtime=0),
+        gzip.compress(b"R1NG\0\2\0\0\0\2{}", mtime=0),
+        gzip.compress(b"R1NG\0\1\0\0\0\2[]", mtime=0),
     ],
 )
 def test_what_is_neither_is_refused(data: bytes) -> None:
