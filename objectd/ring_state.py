@@ -71,7 +71,7 @@ class RingState:
             if held is not None and held.version == facts.version and held.digest != facts.digest:
                 raise Conflict(
                     f"the node holds another ring of version {facts.version} "
-                    f"({held.digest.hex()}, not {facts.digest.hex()})"
+                    f"({held.digest.hex()[:32]}, not {facts.digest.hex()[:32]})"
                 )
             if epoch_of(facts.version, phase) <= self.epoch:
                 return self.epoch

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ def check_ring(data: bytes) -> RingFacts:
     version, _, digest = bytes(data).partition(b":")
     if not version.isdigit():
         raise BadRequest("not a ring file")
-    return RingFacts(int(version), digest)
+    return RingFacts(int(version), digest[:16])
 
 
 @dataclass
@@ -81,6 +82,13 @@ async def serving(
         await server.close()
         for store in state.stores.values():
             await store.close()
+
+
+async def until(claim: Callable[[], object]) -> None:
+    """Return once something holds that no event tells of; fails after 10 s."""
+    async with asyncio.timeout(10):
+        while not claim():  # noqa: ASYNC110  (what is waited for happens in code under test)
+            await asyncio.sleep(0.001)
 
 
 def stamp(ms: int, writer: int = 1) -> Stamp:

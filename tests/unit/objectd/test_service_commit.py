@@ -1,7 +1,6 @@
 """Claims of the commit and staging handlers, over a real connection."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,18 +21,13 @@ from tests.support.objectd_node import (
     object_entry,
     serving,
     stamp,
+    until,
     write_of,
 )
 
 
 def faulty(device: int) -> FaultyStore:
     return FaultyStore(MemoryStore(device, part_power=PART_POWER))
-
-
-async def until(claim: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not claim():
-            await asyncio.sleep(0.001)
 
 
 async def stored(node: Node, device: int, key: bytes) -> bytes | None:
