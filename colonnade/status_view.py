@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-_BAR_CELLS: Final = 20
+_BAR_CELLS: Final = 12
 _STYLES: Final = {"ok": "green", "running": "green", "read-only": "yellow", "restarting": "yellow"}
 
 
@@ -62,9 +62,9 @@ def _headline(found: Mapping[str, Any]) -> Text:
 def _devices(found: Mapping[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("device", "node", "health", "fill", ""):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in ("data", "dead", "entries", "bad"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for node in found["nodes"]:
         for device in node["devices"]:
             table.add_row(*_device(device))

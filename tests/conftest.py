@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.colonies import colony, three_nodes  # noqa: F401  (fixtures)
 from tests.support.processes import children_of
 
 _TESTS = Path(__file__).parent
