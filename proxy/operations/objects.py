@@ -141,7 +141,10 @@ class Objects:
     async def post_object(self, path: ObjectPath, posted: PostedMetadata) -> StoredObject:
         """Replace an object's metadata, leaving its bytes. Raises NoSuchObject."""
         stored = await self.head_object(path)
-        row_sides = {} if posted.content_type is None else {"type": posted.content_type.encode()}
+        # The update replaces the one before it, and moves the listing's time: so it carries the type along.
+        content_type = posted.content_type or stored.record.content_type
+        posted = replace(posted, content_type=content_type)
+        row_sides = {"type": content_type.encode("utf-8", "surrogateescape")}
         if posted.delete_at != stored.record.delete_at:
             row_sides[EXPIRES] = b"%d" % posted.delete_at
         await self._write_sides(path, {POSTED: pack_posted(posted)}, row_sides)
@@ -300,4 +303,4 @@ def _kept_headers(record: ObjectRecord) -> dict[str, str]:
     return {name: value for name, value in record.headers.items() if name in _DATA_HEADERS}
 
 
-_DATA_HEADERS: Final = frozenset(("x-static-large-object", "x-object-manifest"))
+_DATA_HEADERS: Final = frozenset(("x-static-large-object",))

@@ -25,6 +25,5 @@ async def post_object(call: Call) -> Response:
         {name: value for name, value in user.items() if value},
         requested_expiry(call.headers, call.now_s),
     )
-    await call.colony.container(path.parent)
     await call.colony.post_object(path, posted)
     return Response(202, [("Content-Type", HTML)], standard_page(202))
