@@ -27,9 +27,9 @@ from objectd.disk.device_file import (
 from objectd.disk.files import Files
 from objectd.disk.index import Index, IndexBatch, IndexOptions, Meta
 from objectd.disk.large import LargeFiles
-from objectd.disk.locations import InFile, InVolume, is_large, unpack_value
+from objectd.disk.locations import InVolume, unpack_value
 from objectd.disk.recovery import Recovered, Replay, blot_out, find_pending
-from objectd.disk.state import Applier, DeviceState, Position, load_current, load_state
+from objectd.disk.state import Applier, DeviceState, Position, load_state
 from objectd.disk.volumes import Volumes
 
 _LOG: Final = structlog.get_logger(__name__)
@@ -99,16 +99,6 @@ class Engine:
             if isinstance(at.payload, InVolume) and at.payload.volume_id == volume_id:
                 return True
         return False
-
-    def large_rows(self) -> dict[bytes, tuple[bytes, int]]:
-        """Return, by file id, the key and the payload bytes of the rows with large files."""
-        found = {}
-        for key, value in self.index.values(b"", TABLES_END):
-            if is_large(value):
-                payload = unpack_value(value)[1].payload
-                assert isinstance(payload, InFile)
-                found[payload.file_id] = (key, payload.size)
-        return found
 
     def close(self) -> None:
         """Flush and release everything. Raises OSError."""
@@ -272,12 +262,7 @@ def _collect_orphans(engine: Engine, present: set[bytes], *, keep: bool) -> None
     aside under another name for the operator instead.
     """
     for file_id in sorted(present):
-        footer = engine.large.footer(file_id)
-        current = load_current(engine.index, footer.key) if footer is not None else None
-        held = current.at.payload if current is not None else None
-        if isinstance(held, InFile) and held.file_id == file_id:
-            continue
-        if footer is None and _is_referenced(engine, file_id):
+        if engine.index.large_key(file_id) is not None:
             continue
         _LOG.warning("orphan_file", device=engine.device.device_id, file=file_id.hex(), kept=keep)
         if keep:
@@ -285,11 +270,6 @@ def _collect_orphans(engine: Engine, present: set[bytes], *, keep: bool) -> None
             path.replace(path.with_suffix(".aside"))
         else:
             engine.large.remove(file_id)
-
-
-def _is_referenced(engine: Engine, file_id: bytes) -> bool:
-    """Say whether any row refers to a file whose own footer is damaged."""
-    return any(file_id in value for _, value in engine.index.values(b"\x01", b"\xff"))
 
 
 def _progress(engine: Engine) -> Callable[[int], None]:

@@ -25,7 +25,7 @@ from objectd.decide import TABLES_END
 from objectd.disk.locations import BARE_TRAILER_BYTES, LOST_TYPE, TRAILER_BYTES
 from objectd.store import Change, Group
 
-INDEX_VERSION: Final = 1
+INDEX_VERSION: Final = 2
 _TABLES_START: Final = bytes((min(Table),))
 _META_KEY: Final = b"\x00meta"
 _GROUP: Final = b"\x10"
@@ -33,6 +33,7 @@ _PARTITION: Final = b"\x11"
 _CHANGE: Final = b"\x12"
 _QUARANTINE: Final = b"\x13"
 _VOLUME: Final = b"\x14"
+_LARGE: Final = b"\x15"
 
 _GROUP_VALUE: Final = Struct(">QQ16sQ")
 _PARTITION_KEY: Final = Struct(">BI")
@@ -225,6 +226,14 @@ class Index:
         """Return the keys set aside."""
         return [key[1:] for key, _ in self._scan(_QUARANTINE)]
 
+    def large_keys(self) -> dict[bytes, bytes]:
+        """Return, by file id, the keys of the rows whose payload is a large file."""
+        return {key[1:]: value for key, value in self._scan(_LARGE)}
+
+    def large_key(self, file_id: bytes) -> bytes | None:
+        """Return the key of the row whose payload is a large file."""
+        return self.get(_LARGE + file_id)
+
     def _scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         for key, value in self._db.items(from_key=prefix):
             if not key.startswith(prefix):
@@ -295,6 +304,14 @@ class IndexBatch:
     def delete_quarantine(self, key: bytes) -> None:
         """Note a key as well again."""
         self.raw.delete(_QUARANTINE + key)
+
+    def put_large(self, file_id: bytes, key: bytes) -> None:
+        """Note the row that a large file belongs to."""
+        self.raw.put(_LARGE + file_id, key)
+
+    def delete_large(self, file_id: bytes) -> None:
+        """Note that a large file belongs to no row any more."""
+        self.raw.delete(_LARGE + file_id)
 
     def put_volume(self, volume_id: int, state: VolumeState) -> None:
         """Set what is known of a volume."""

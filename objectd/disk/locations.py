@@ -99,11 +99,6 @@ def pack_value(row: bytes, at: Location) -> bytes:
     return row + _LOST.pack(payload.size) + base + b"\x05"
 
 
-def is_large(value: bytes) -> bool:
-    """Say whether an index value's payload is a large file."""
-    return value[-1] == _LARGE_TYPE
-
-
 def unpack_value(value: bytes) -> tuple[bytes, Location]:
     """Return the row and the location of an index value. Raises CorruptRecord."""
     kind = value[-1]

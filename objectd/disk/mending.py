@@ -42,10 +42,14 @@ class Mender:
         """Write anew every row whose record, or whose payload's, is in damaged spans; return the count."""
         keys = await asyncio.to_thread(_rows_in, self._engine, volume_id, spans)
         for key in keys:
-            current = load_current(self._engine.index, key)
-            if current is not None:
-                await self._mend(current, volume_id, spans)
+            await self.mend_row(key, volume_id, spans)
         return len(keys)
+
+    async def mend_row(self, key: bytes, volume_id: int, spans: Sequence[Span]) -> None:
+        """Write one row anew, if its record or its payload's is in damaged spans."""
+        current = load_current(self._engine.index, key)
+        if current is not None:
+            await self._mend(current, volume_id, spans)
 
     async def _mend(self, current: Current, volume_id: int, spans: Sequence[Span]) -> None:
         key, at = current.entry.key, current.at
@@ -62,9 +66,11 @@ class Mender:
                 operations.append(Lose(key, at.payload))
                 place = (at.volume_id, at.offset)
         if payload is not None or _is_in(at.volume_id, at.offset, volume_id, spans):
+            # A row whose record is whole but for its payload is written anew too: it is one record.
             operations.append(Relocate(key, place, payload, self._change_of(current), 0))
             self._tell("a damaged record was written anew from the index", key)
-        await self._pipeline.submit(operations)
+        if operations:
+            await self._pipeline.submit(operations)
 
     async def _whole_payload(self, current: Current) -> bytes | None:
         held = Held(current.entry, current.at.payload_bytes, current.at)
@@ -83,14 +89,13 @@ class Mender:
             return sequence
         return 0
 
-    async def lose(self, keys: Sequence[bytes], files: frozenset[bytes]) -> None:
-        """Note that the payloads of rows, in the large files given, are lost."""
-        for key in keys:
-            current = load_current(self._engine.index, key)
-            payload = current.at.payload if current is not None else None
-            if isinstance(payload, InFile) and payload.file_id in files:
-                self._tell("the file of a large payload is damaged or gone", key)
-                await self._pipeline.submit([Lose(key, payload)])
+    async def lose_file(self, key: bytes, file_id: bytes) -> None:
+        """Note that the payload of a row is lost, if it is still in a large file."""
+        current = load_current(self._engine.index, key)
+        payload = current.at.payload if current is not None else None
+        if isinstance(payload, InFile) and payload.file_id == file_id:
+            self._tell("the file of a large payload is damaged or gone", key)
+            await self._pipeline.submit([Lose(key, payload)])
 
 
 def _rows_in(engine: Engine, volume_id: int, spans: Sequence[Span]) -> list[bytes]:

@@ -17,9 +17,11 @@ from objectd.disk.engine import REMOVED, Engine
 from objectd.disk.files import Files
 from objectd.disk.index import VolumeState
 from objectd.disk.large import LARGE_BLOCK_BYTES
+from objectd.disk.locations import InFile
 from objectd.disk.mending import Mender, Span
 from objectd.disk.records import VOLUME_HEAD_BYTES, blocks_are_whole
 from objectd.disk.scan import Damaged, Found, scan
+from objectd.disk.state import load_current
 
 LARGE: Final = 0
 """The number under which the large files stand among the volumes."""
@@ -79,17 +81,13 @@ class Scrubber:
         end = engine.volumes.tail_offset if is_tail else engine.volumes.size(volume_id)
         start = max(known.verified_to, VOLUME_HEAD_BYTES)
         source = PastCache(engine.files, engine.volumes.path(volume_id))
-        damaged: list[Span] = []
         try:
             items = scan(source.read, start, end, engine.volumes.nonce_of(volume_id))
             while taken := await asyncio.to_thread(_take, items):
                 last = taken[-1]
                 at = last.end if isinstance(last, Damaged) else last.offset + last.prefix.record_bytes
-                found = [_span_of(item) for item in taken if isinstance(item, Damaged) or not item.is_whole]
-                damaged += found
-                if found:
-                    # At once: the next call may go on behind them.
-                    await self._mender.mend_spans(volume_id, found)
+                # At once: the next call may go on behind them.
+                await self._mend(volume_id, taken)
                 size, start = at - start, at
                 known.verified_to = at
                 engine.state.touched.add(volume_id)
@@ -97,30 +95,45 @@ class Scrubber:
         finally:
             source.close()
 
+    async def _mend(self, volume_id: int, taken: list[Found | Damaged]) -> None:
+        for item in taken:
+            if isinstance(item, Damaged):
+                await self._mender.mend_spans(volume_id, [_span_of(item)])
+            elif not item.is_whole:
+                await self._mender.mend_row(item.body.key, volume_id, [_span_of(item)])
+
     # -- large files
 
     async def _scrub_large(self) -> AsyncIterator[int]:
+        """Verify each large file, and see that none is missing."""
         engine = self._engine
         known = engine.state.volumes[LARGE]
+        # Rows before files: what is committed between is then among the files, not missing.
+        keys = await asyncio.to_thread(engine.index.large_keys)
         present = await asyncio.to_thread(engine.large.ids)
-        referenced = await asyncio.to_thread(engine.large_rows)
-        bad: set[bytes] = set()
+        missing = sorted(set(keys) - set(present))
+        for file_id in missing:
+            await self._mender.lose_file(keys[file_id], file_id)
         for file_id in present:
-            cursor = int.from_bytes(file_id[:_CURSOR_BYTES], "big")
-            if cursor <= known.verified_to or file_id not in referenced:
+            cursor = int.from_bytes(file_id[:_CURSOR_BYTES], "big") >> 1
+            size = self._size_of(file_id, keys.get(file_id))
+            if cursor < known.verified_to or size is None:
                 continue
-            steps = _verify_file(engine.files, engine.large.path(file_id), referenced[file_id][1])
+            is_whole = True
+            steps = _verify_file(engine.files, engine.large.path(file_id), size)
             while (step := await asyncio.to_thread(next, steps, None)) is not None:
-                size, is_whole = step
-                if not is_whole:
-                    bad.add(file_id)
-                yield size
-            if file_id in bad:
-                await self._mender.lose([referenced[file_id][0]], frozenset({file_id}))
-            known.verified_to = cursor
+                is_whole = is_whole and step[1]
+                yield step[0]
+            if not is_whole:
+                await self._mender.lose_file(keys[file_id], file_id)
+            known.verified_to = cursor + 1
             engine.state.touched.add(LARGE)
-        missing = frozenset(referenced) - set(present)
-        await self._mender.lose([referenced[file_id][0] for file_id in sorted(missing)], missing)
+
+    def _size_of(self, file_id: bytes, key: bytes | None) -> int | None:
+        """Return the payload bytes of a file that a row still refers to."""
+        current = load_current(self._engine.index, key) if key is not None else None
+        payload = current.at.payload if current is not None else None
+        return payload.size if isinstance(payload, InFile) and payload.file_id == file_id else None
 
 
 class PastCache:

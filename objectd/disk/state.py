@@ -135,7 +135,7 @@ class Applier:
         key, old, new = effect.key, effect.old, effect.new
         if old is not None or new is not None:
             self._count(key, old, new, effect.change)
-            self._account(old, new)
+            self._account(key, old, new)
             self._set_row(key, old, new)
         if effect.change and new is not None:
             self._batch.put_change(
@@ -233,11 +233,12 @@ class Applier:
             totals = self._groups[digest] = [group.count, group.bytes, group.digest, group.last_change]
         return totals
 
-    def _account(self, old: Current | None, new: Current | None) -> None:
+    def _account(self, key: bytes, old: Current | None, new: Current | None) -> None:
         """Note the records and files that `old` needed and `new` does not."""
         new_file = new.at.payload if new is not None and isinstance(new.at.payload, InFile) else None
         if new_file is not None:
             self._state.large_bytes += new_file.size
+            self._batch.put_large(new_file.file_id, key)
         if old is None:
             return
         old_payload = old.at.payload
@@ -245,6 +246,7 @@ class Applier:
             self._state.large_bytes -= old_payload.size
             if new_file is None or new_file.file_id != old_payload.file_id:
                 self.dropped_files.append(old_payload.file_id)
+                self._batch.delete_large(old_payload.file_id)
         kept = _records_of(new.at) if new is not None else {}
         for (volume_id, offset), size in _records_of(old.at).items():
             if (volume_id, offset) not in kept:

@@ -361,17 +361,29 @@ class DiskStore:
 
     async def scrub(self, budget_bytes: int) -> AsyncIterator[int]:
         """Verify what was verified longest ago, yielding the bytes of each step. Raises DeviceFailed."""
-        self._serving()
-        assert self._scrubber is not None
-        async for size in self._scrubber.run(budget_bytes):
-            yield size
+        engine, scrubber = self._serving(), self._scrubber
+        assert scrubber is not None
+        try:
+            async for size in scrubber.run(budget_bytes):
+                yield size
+        except Exception as error:
+            raise self._upkeep_failed(engine, error) from error
 
     async def compact(self, budget_bytes: int) -> int:
         """Give dead space back; return the bytes copied and freed. Raises DeviceFailed."""
-        self._serving()
-        if self._health.failed is not Health.OK or self._compactor is None:
+        engine, compactor = self._serving(), self._compactor
+        if self._health.failed is not Health.OK or compactor is None:
             return 0
-        return await self._compactor.run(budget_bytes)
+        try:
+            return await compactor.run(budget_bytes)
+        except Exception as error:
+            raise self._upkeep_failed(engine, error) from error
+
+    def _upkeep_failed(self, engine: Engine, error: Exception) -> Exception:
+        """Return what to raise for an error of upkeep: a device that failed meanwhile says so."""
+        if self._engine is engine and not isinstance(error, OSError):
+            return error
+        return DeviceFailed(f"device {self.device_id}: upkeep stopped: {error}")
 
     def status(self) -> DeviceStatus:
         """Return what an operator is told."""
