@@ -20,7 +20,7 @@ from model.listing import Query, pack_listed
 from model.names import HIDDEN, ContainerPath, index_key
 from model.objects import pack_names
 from model.stamp import Stamp
-from objectd.store import Outcome
+from objectd.contract import Outcome
 from proxy.operations.listing import list_index
 from proxy.operations.nodes import Nodes
 from proxy.operations.objects import RESTAMPS_MAX

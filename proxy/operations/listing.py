@@ -11,8 +11,7 @@ from typing import Final
 from model.entry import Table, from_row, make_key, merge
 from model.errors import NodeUnreachable, NotEnoughReplicas, StaleRing, Unavailable
 from model.listing import Page, Query, RawRow, Scan, after_prefix, list_page
-from objectd.contract import NameRange, RawRows, RowsReply
-from objectd.store import Group, Origin
+from objectd.contract import Group, NameRange, Origin, RawRows, RowsReply
 from proxy.operations.nodes import Nodes, StaleNode
 from proxy.operations.quorum import majority
 from proxy.operations.types import Totals

@@ -25,7 +25,7 @@ from model.objects import (
     unpack_record,
 )
 from model.stamp import Stamp, stamp_ms
-from objectd.store import Outcome
+from objectd.contract import Outcome
 from proxy.operations.body import ReceivedBody, receive
 from proxy.operations.nodes import Nodes
 from proxy.operations.parts import read_parts

@@ -17,7 +17,7 @@ from model.errors import (
     Unavailable,
 )
 from model.stamp import Stamp
-from objectd.store import Origin
+from objectd.contract import Origin
 from proxy.operations.nodes import Nodes, StaleNode
 from proxy.operations.quorum import ReadQuorum
 from proxy.operations.types import Buffer

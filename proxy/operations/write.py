@@ -10,8 +10,7 @@ from typing import Any, Final
 from model.entry import Entry
 from model.errors import NodeUnreachable, StaleRing, Unavailable
 from model.stamp import ZERO, Stamp
-from objectd.contract import CommitWrite, unpack_commit_reply
-from objectd.store import Origin, Outcome
+from objectd.contract import CommitWrite, Origin, Outcome, unpack_commit_reply
 from proxy.operations.nodes import Nodes, StaleNode
 from proxy.operations.quorum import Verdict, WriteQuorum, majority
 from proxy.operations.types import Buffer
