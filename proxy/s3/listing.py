@@ -106,13 +106,13 @@ def named(element: str, text: str, wanted: Wanted) -> str:
 
 def make_token(marker: bytes) -> str:
     """Return an opaque continuation token, with its version in front."""
-    return urlsafe_b64encode(b"\x01" + marker).decode()
+    return urlsafe_b64encode(b"\x01" + marker).rstrip(b"=").decode()
 
 
 def read_token(token: str) -> bytes:
     """Return the marker of a continuation token. Raises S3Error InvalidArgument."""
     try:
-        raw = urlsafe_b64decode(token)
+        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except ValueError:
         raw = b""
     if raw[:1] != b"\x01":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 
 from model.errors import NoSuchAccount
@@ -13,6 +12,7 @@ from proxy.http.messages import Response
 from proxy.s3 import xml_write
 from proxy.s3.call import Call, xml
 from proxy.s3.errors import S3Error, invalid_argument
+from proxy.s3.listing import make_token, read_token
 from proxy.s3.names import check_listing_name, is_bucket_name
 
 BUCKETS_MAX: Final = 10_000
@@ -26,8 +26,9 @@ async def list_buckets(call: Call) -> Response:
     wanted = call.number("max-buckets", BUCKETS_MAX, limit=BUCKETS_MAX)
     if wanted < 1:
         raise invalid_argument("max-buckets", call.query["max-buckets"], "max-buckets is out of range")
+    token = call.query.get("continuation-token", "")
     prefix = check_listing_name("prefix", call.query.get("prefix", ""))
-    query = Query(prefix=prefix, marker=_marker(call), limit=wanted)
+    query = Query(prefix=prefix, marker=read_token(token) if token else b"", limit=wanted)
     try:
         page, _ = await call.colony.list_containers(user.account, query)
     except NoSuchAccount:
@@ -37,7 +38,7 @@ async def list_buckets(call: Call) -> Response:
         listed = unpack_listed(item)
         if is_bucket_name(listed.name):
             buckets.append(xml_write.bucket(listed.name, iso_millis(stamp_ms(listed.stamp))))
-    token = urlsafe_b64encode(page.next_marker).decode() if page.truncated else ""
+    token = make_token(page.next_marker) if page.truncated else ""
     return xml(_document(call, "".join(buckets), token))
 
 
@@ -48,13 +49,3 @@ def _document(call: Call, buckets: str, token: str) -> bytes:
     if call.query.get("prefix"):
         inner += xml_write.tag("Prefix", call.query["prefix"])
     return xml_write.root("ListAllMyBucketsResult", inner)
-
-
-def _marker(call: Call) -> bytes:
-    token = call.query.get("continuation-token", "")
-    try:
-        return urlsafe_b64decode(token)
-    except ValueError:
-        raise invalid_argument(
-            "continuation-token", token, "The continuation token provided is incorrect"
-        ) from None

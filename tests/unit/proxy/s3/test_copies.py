@@ -8,7 +8,7 @@ from tests.unit.proxy.s3.client import Answer, Client, World
 
 @pytest.fixture
 def client() -> Client:
-    made = World(Settings(put_bytes_max=100)).admin
+    made = World(Settings(put_bytes_max=100, part_bytes_min=10)).admin
     made("PUT", "/bucket")
     made("PUT", "/other")
     sent = {
@@ -98,7 +98,8 @@ def test_parts_are_copied_from_ranges(client: Client) -> None:
     done = copy(client, part, "bucket/src", copy_source_range="bytes=1-3")
     assert done.status == 200
     etag = done.text("ETag")
-    body = f"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    part = f"<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>"
+    body = f"<CompleteMultipartUpload>{part}</CompleteMultipartUpload>"
     assert client("POST", f"/other/d?uploadId={upload}", body.encode()).status == 200
     assert client("GET", "/other/d").body == b"ell"
 
@@ -115,9 +116,14 @@ def test_ranges_of_sources_must_be_whole(client: Client, asked: str, code: str) 
 
 def test_a_source_too_large_for_one_copy_is_refused(client: Client) -> None:
     upload = client("POST", "/bucket/big?uploads").text("UploadId")
-    etag = client("PUT", f"/bucket/big?partNumber=1&uploadId={upload}", b"x" * 90).headers["etag"]
-    assert etag
-    small = Client(World(Settings(put_bytes_max=4)).app, client.key)
-    assert small
+    part = "/bucket/big?partNumber={}&uploadId=" + upload
+    etags = [client("PUT", part.format(number), b"x" * 90).headers["etag"] for number in (1, 2)]
+    inner = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
+        for number, etag in enumerate(etags, 1)
+    )
+    body = f"<CompleteMultipartUpload>{inner}</CompleteMultipartUpload>".encode()
+    assert client("POST", f"/bucket/big?uploadId={upload}", body).status == 200
+    assert copy(client, "/other/d", "bucket/big").code == "InvalidRequest"
     refused = client("PUT", "/bucket/k", b"x" * 101)
     assert (refused.code, refused.text("MaxSizeAllowed")) == ("EntityTooLarge", "100")

@@ -1,7 +1,5 @@
 """Objects: put, get, head, delete, ranges, conditions, metadata."""
 
-from email.utils import parsedate_to_datetime
-
 import pytest
 
 from tests.unit.proxy.s3.client import Answer, Client, World, path_of
@@ -96,7 +94,7 @@ def test_conditions_of_reading(client: Client) -> None:
     client("PUT", "/bucket/k", b"hello")
     when = client("HEAD", "/bucket/k").headers["last-modified"]
     earlier = "Sat, 01 Jan 2000 00:00:00 GMT"
-    assert parsedate_to_datetime(when)
+    assert when.endswith(" GMT")
     assert conditional(client, if_match=MD5_HELLO).status == 200
     assert conditional(client, if_match="*").status == 200
     assert conditional(client, if_match='"other"').status == 412

@@ -27,7 +27,7 @@ def signed(client: Client, headers: dict[str, str], payload_hash: str) -> dict[s
     """Headers of a PUT of /bucket/k with a payload hash of any kind, signed."""
     assert client.key is not None
 
-    class Auth(S3SigV4Auth):
+    class Auth(S3SigV4Auth):  # type: ignore[misc]
         def payload(self, request: AWSRequest) -> str:
             return payload_hash
 
