@@ -23,8 +23,6 @@ from typing import Any, BinaryIO, Final
 
 DATA_VARIABLE: Final = "COLONNADE_DATA"
 SECRET_MODE: Final = 0o600
-SOCKET_PATH_BYTES_MAX: Final = 107
-"""What fits into sockaddr_un, less the final NUL."""
 
 
 class FolderError(Exception):
@@ -126,12 +124,6 @@ def open_folder(root: Path) -> Folder:
 def make_folder(root: Path) -> Folder:
     """Return a folder for a node, made with its subfolders where they are missing. Raises FolderError."""
     folder = Folder(root.resolve())
-    socket_bytes = len(os.fsencode(f"{folder.control_socket}.4194304"))
-    if socket_bytes > SOCKET_PATH_BYTES_MAX:
-        raise FolderError(
-            f"{folder.root} is too long a path for a unix socket in it "
-            f"({socket_bytes} bytes, at most {SOCKET_PATH_BYTES_MAX}); choose a shorter one"
-        )
     try:
         for path in (folder.root, folder.devices, folder.log, folder.run):
             # Others of this machine must not read objects, keys or logs.

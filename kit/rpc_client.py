@@ -13,6 +13,7 @@ from kit.address import UnixAddress, parse_address
 from kit.client_connection import ClientConnection, Notice, PendingCall
 from kit.frames import Buffer, FrameType
 from kit.rpc import Reply
+from kit.unix_path import short_path
 from model.errors import DeadlineExceeded, NodeUnreachable
 
 CONNECT_TIMEOUT_MS: Final = 5_000
@@ -259,7 +260,8 @@ class RpcClient:
     async def _open(self, loop: asyncio.AbstractEventLoop) -> ClientConnection:
         parsed = self._parsed
         if isinstance(parsed, UnixAddress):
-            _, connection = await loop.create_unix_connection(lambda: ClientConnection(self), parsed.path)
+            with short_path(parsed.path) as path:
+                _, connection = await loop.create_unix_connection(lambda: ClientConnection(self), path)
         else:
             _, connection = await loop.create_connection(
                 lambda: ClientConnection(self), parsed.host, parsed.port, ssl=self._ssl_context

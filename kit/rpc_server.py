@@ -19,6 +19,7 @@ from kit.remote_errors import encode_error
 from kit.request_context import request_id_var
 from kit.rpc import DEADLINE_MS_MAX, GOAWAY, Reply
 from kit.streams import Inbound, Outbound
+from kit.unix_path import short_path
 from model.errors import BadRequest, ColonnadeError, DeadlineExceeded, Unavailable
 
 HANDSHAKE_TIMEOUT_MS: Final = 10_000
@@ -311,7 +312,8 @@ class RpcServer:
             made = f"{parsed.path}.{os.getpid()}"
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.setblocking(False)
-            sock.bind(made)
+            with short_path(made) as path:
+                sock.bind(path)
             sock.listen(BACKLOG)
             os.rename(made, parsed.path)
             listener = await loop.create_unix_server(lambda: ServerConnection(self), sock=sock)

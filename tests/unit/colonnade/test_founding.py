@@ -63,11 +63,6 @@ def test_a_founding_that_broke_off_is_done_anew(tmp_path: Path) -> None:
     loader.load(folder.ring)
 
 
-def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FolderError, match="choose a shorter one"):
-        make_folder(tmp_path / ("x" * 100))
-
-
 def test_one_supervisor_holds_the_lock(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     assert not is_running(folder)
