@@ -33,6 +33,10 @@ class Token:
     born: str
     expires_s: int
 
+    def fits(self, generation: int, born: str) -> bool:
+        """Return whether the token is of a user as the directory knows it."""
+        return self.generation == generation and self.born == born
+
 
 class TokenMint:
     """Issues and verifies tokens under one key of 32 bytes, derived from the cluster key.

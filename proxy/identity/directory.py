@@ -95,10 +95,15 @@ class Directory:
         self._passwords = PasswordMemory(keep_ms=_KEEP_PASSWORD_MS)
         self._verifying = asyncio.Semaphore(_VERIFY_AT_ONCE)
 
-    async def user(self, user_id: str) -> User | None:
-        """Return a user who may sign in, or None for one unknown, disabled or expired."""
+    async def user(self, user_id: str, *, fresh: bool = False) -> User | None:
+        """Return a user who may sign in, or None for one unknown, disabled or expired.
+
+        `fresh` reads past the cache, for what a cached user refuses but a changed one may grant.
+        """
         if len(user_id) > _ID_LENGTH_MAX:
             return None
+        if fresh:
+            self._users.forget(user_id)
         user = await self._users.get(user_id)
         return user if user is not None and user.may_sign_in(self._now_ms() / 1000) else None
 
@@ -124,12 +129,21 @@ class Directory:
         if user is None or not user.password_hash:
             await self._verify(decoy_hash(), password)
             return None
-        if self._passwords.knows(user.password_hash, password, self._elapsed_ms()):
+        if await self._fits(user, password):
             return user
-        if not await self._verify(user.password_hash, password):
+        # The password may be newer than what this process remembers of the user.
+        renewed = await self.user(user_id, fresh=True)
+        if renewed is None or renewed.password_hash == user.password_hash:
             return None
+        return renewed if await self._fits(renewed, password) else None
+
+    async def _fits(self, user: User, password: str) -> bool:
+        if self._passwords.knows(user.password_hash, password, self._elapsed_ms()):
+            return True
+        if not await self._verify(user.password_hash, password):
+            return False
         self._passwords.remember(user.password_hash, password, self._elapsed_ms())
-        return user
+        return True
 
     async def _verify(self, password_hash: str, password: str) -> bool:
         async with self._verifying:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from json.encoder import encode_basestring_ascii as quote
+from typing import Final, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from proxy.swift.errors import Refused
@@ -30,15 +30,13 @@ _BY_PARAMETER: Final = {"json": Format.JSON, "xml": Format.XML}
 _XML_HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
-@dataclass(frozen=True, slots=True)
-class Subdir:
+class Subdir(NamedTuple):
     """A common prefix in a listing."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectRow:
+class ObjectRow(NamedTuple):
     """An object in a container's listing. `etags` holds further ETags by their names in JSON."""
 
     name: str
@@ -49,8 +47,7 @@ class ObjectRow:
     etags: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerRow:
+class ContainerRow(NamedTuple):
     """A container in an account's listing."""
 
     name: str
@@ -116,16 +113,16 @@ def plain_listing(names: Iterable[str]) -> bytes:
 
 def json_objects(rows: Iterable[ObjectRow | Subdir]) -> bytes:
     """Return a container's listing in JSON."""
-    quote = json.dumps
     lines = []
     for row in rows:
         if isinstance(row, Subdir):
             lines.append(f'{{"subdir": {quote(row.name)}}}')
             continue
-        etags = "".join(f', "{name}": {quote(value)}' for name, value in row.etags)
+        name, hash_, size, content_type, last_modified, etags = row
+        more = "".join([f', "{etag}": {quote(value)}' for etag, value in etags]) if etags else ""
         lines.append(
-            f'{{"name": {quote(row.name)}, "hash": "{row.hash}", "bytes": {row.bytes}, '
-            f'"content_type": {quote(row.content_type)}, "last_modified": "{row.last_modified}"{etags}}}'
+            f'{{"name": {quote(name)}, "hash": "{hash_}", "bytes": {size}, '
+            f'"content_type": {quote(content_type)}, "last_modified": "{last_modified}"{more}}}'
         )
     return f"[{', '.join(lines)}]".encode()
 

@@ -14,10 +14,11 @@ import swiftclient
 from botocore.config import Config
 
 from tests.support.colony import Colony
-from tests.support.programs import find_program
+from tests.support.programs import require_program
 
 
 def _swift(colony: Colony, *arguments: str, cwd: Path) -> str:
+    """Return what the swift command prints."""
     environment = {
         **os.environ,
         "ST_AUTH": colony.swift_auth,
@@ -25,7 +26,7 @@ def _swift(colony: Colony, *arguments: str, cwd: Path) -> str:
         "ST_KEY": colony.swift_key,
     }
     done = subprocess.run(
-        [find_program("swift"), *arguments],
+        [require_program("swift"), *arguments],
         cwd=cwd,
         env=environment,
         capture_output=True,

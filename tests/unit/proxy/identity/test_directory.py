@@ -158,6 +158,19 @@ def test_changes_count_up_the_generation_that_tokens_carry() -> None:
     _run(check())
 
 
+def test_a_new_password_works_at_once_in_every_process() -> None:
+    async def check() -> None:
+        bench = Bench()
+        admin, worker = bench.directory(), bench.directory()
+        await admin.add_user("acct:ann", "one")
+        assert await worker.authenticate("acct:ann", "one") is not None
+        await admin.set_password("acct:ann", "two")
+        assert await worker.authenticate("acct:ann", "two") is not None
+        assert await worker.authenticate("acct:ann", "one") is None
+
+    _run(check())
+
+
 def test_names_are_taken_once_and_must_be_names() -> None:
     async def check() -> None:
         directory = Bench().directory()

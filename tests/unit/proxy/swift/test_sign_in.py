@@ -94,6 +94,19 @@ def test_a_new_password_ends_the_tokens_given_before(swift: SwiftBench) -> None:
     assert _auth(swift, x_auth_user="test:tester", x_auth_key="other")[0] == 200
 
 
+def test_a_token_newer_than_what_a_worker_remembers_is_good_at_once(swift: SwiftBench) -> None:
+    other = SwiftBench(fake=swift.fake, tokens=swift.tokens)
+    try:
+        assert other.call("HEAD", TEST).status == 204
+        swift.run(swift.directory.set_password("test:tester", "other"))
+        fields = {"x-auth-user": "test:tester", "x-auth-key": "other"}
+        token = swift.call("GET", "/auth/v1.0", fields, user="").headers["x-auth-token"]
+        swift.tokens["test:tester"] = token
+        assert other.call("HEAD", TEST).status == 204
+    finally:
+        other.close()
+
+
 def test_a_removed_users_token_ends_and_stays_ended_when_the_name_is_used_again(swift: SwiftBench) -> None:
     swift.run(swift.directory.remove_user("test:tester"))
     assert swift.call("HEAD", TEST).status == 401
