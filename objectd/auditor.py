@@ -6,12 +6,11 @@ oldest verified first, and one gives dead space back. All rest in proportion to 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
 from kit.worker import Step, TokenBucket, Worker, WorkerStatus
-from objectd.contract import Health, Notice
+from objectd.contract import Health
 from objectd.service_state import NodeState
 from objectd.store import Store
 
@@ -23,8 +22,6 @@ COMPACT_STEP_BYTES: Final = 8 * 1024 * 1024
 SCRUB_BYTES_PER_S_MIN: Final = 4 * 1024 * 1024
 """A small device is read through in minutes, whatever the period is."""
 TRANQUILITY: Final = 1.0
-
-_log = logging.getLogger(__name__)
 
 
 class Auditor:
@@ -81,24 +78,12 @@ class _Care:
         self._device = device
         self._store = store
         self._rate = rate
-        self._health = store.status().health
 
     async def check(self, worker: Worker) -> Step:
         """Ask how the device is, and tell of a change; a device set aside may come back here."""
         health = await self._store.check()
-        before, self._health = self._health, health
-        if health is not before:
-            reason = self._store.status().reason
-            _log.warning(
-                "device health changed",
-                extra={
-                    "device": self._device,
-                    "before": before.name,
-                    "health": health.name,
-                    "reason": reason,
-                },
-            )
-            self._state.push(Notice.DEVICE, [self._device, int(health), reason])
+        # A device may fail and come back within one check: those who were told of the one hear of the other.
+        self._state.note_health(self._device, health, self._store.status().reason)
         return Step.IDLE
 
     async def scrub(self, worker: Worker) -> Step:

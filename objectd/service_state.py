@@ -47,6 +47,7 @@ class NodeState:
         self.set_aside: dict[int, DeviceStatus] = {}
         self.repairs = RepairHints()
         self.metrics = NodeMetrics(list(Op))
+        self._told: dict[int, Health] = {}
         self.push: Callable[[str, Any], None] = _nobody_listens
         for device, store in stores.items():
             self.add_store(device, store)
@@ -66,7 +67,14 @@ class NodeState:
             return
         health = self.stores[device].status().health if device in self.stores else Health.FAILED
         _log.error("device problem", extra={"device": device, "reason": reason, "health": health.name})
-        self.push(Notice.DEVICE, [device, int(health), reason])
+        self.note_health(device, health, reason)
+
+    def note_health(self, device: int, health: Health, reason: str) -> None:
+        """Tell who listens how a device is, where that is not what they were told last."""
+        if self._told.get(device, Health.OK) is not health:
+            self._told[device] = health
+            _log.warning("device health", extra={"device": device, "health": health.name, "reason": reason})
+            self.push(Notice.DEVICE, [device, int(health), reason])
 
     def check_epoch(self, epoch: int) -> None:
         """Raise StaleRing unless the caller placed its request by the ring this node is at."""
