@@ -39,8 +39,8 @@ def stamp_micros(stamp: Stamp) -> int:
     The logical counter (below 65,536) is scaled into the thousand microseconds of its millisecond;
     two stamps of a millisecond that differ by less than 66 counts may share a microsecond.
     """
-    counter = int.from_bytes(stamp[6:8], "big")
-    return stamp_ms(stamp) * 1000 + counter * 1000 // (_COUNTER_MAX + 1)
+    hybrid = int.from_bytes(stamp[:8], "big")
+    return (hybrid >> _COUNTER_BITS) * 1000 + ((hybrid & _COUNTER_MAX) * 1000 >> _COUNTER_BITS)
 
 
 def next_stamp(last: Stamp, now_ms: int, writer_id: int) -> Stamp:

@@ -13,6 +13,8 @@ from email.utils import formatdate, parsedate_tz
 from functools import lru_cache
 from typing import Final
 
+from model.stamp import Stamp, stamp_micros
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO: Final = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d):?(\d\d)(?::?(\d\d)(?:\.(\d+))?)?)?(Z|[+-]\d\d:?\d\d)?$"
@@ -49,6 +51,13 @@ def iso_micros(moment_us: int) -> str:
     return f"{_iso_seconds(whole_s)}.{rest_us:06}"
 
 
+def iso_of_stamp(stamp: Stamp) -> str:
+    """Return the moment of a stamp as `iso_micros` writes it."""
+    moment_us = stamp_micros(stamp)
+    whole_s, rest_us = divmod(moment_us, 1_000_000)
+    return f"{_iso_seconds(whole_s)}.{rest_us:06}"
+
+
 def iso_millis(moment_ms: int) -> str:
     """Return a moment as S3's listings write it: `2013-06-04T05:22:55.123Z`."""
     whole_s, rest_ms = divmod(moment_ms, 1000)
@@ -81,5 +90,7 @@ def parse_iso(text: str) -> int | None:
 
 
 @lru_cache(maxsize=8192)
+# A listing's names were mostly written within few seconds of one another.
+@lru_cache(maxsize=4096)
 def _iso_seconds(moment_s: int) -> str:
     return (_EPOCH + timedelta(seconds=moment_s)).strftime("%Y-%m-%dT%H:%M:%S")

@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
-from model.listing import Listed, Query, RawRow, unpack_listed
+from model.listing import Query, RawRow, unpack_listed
 from model.names import ContainerPath, decode_name
-from model.stamp import stamp_micros
 from proxy.auth.acl import Access
-from proxy.dates import iso_micros
 from proxy.http.messages import Response
 from proxy.swift.access import authorize
 from proxy.swift.call import Call
 from proxy.swift.container_headers import describe_container
 from proxy.swift.formats import (
     Format,
-    ObjectRow,
     Subdir,
     choose_format,
     json_objects,
@@ -26,9 +22,6 @@ from proxy.swift.formats import (
     xml_objects,
 )
 from proxy.swift.parameters import ListingRequest, listing_request
-
-MANIFEST_ETAG: Final = "manifest_etag"
-"""In the listing row of a static large object: the ETag of its manifest, which Swift lists as its hash."""
 
 
 async def get_container(call: Call) -> Response:
@@ -94,18 +87,6 @@ async def _real_row(call: Call, path: ContainerPath, item: RawRow) -> RawRow | N
 def _format(form: Format, items: Sequence[RawRow], container: str) -> bytes:
     if form is Format.PLAIN:
         return plain_listing(decode_name(name) for name, _ in items)
-    rows = [_row(unpack_listed((name, row))) if row else Subdir(decode_name(name)) for name, row in items]
+    rows = [unpack_listed(item) if item[1] else Subdir(decode_name(item[0])) for item in items]
     return json_objects(rows) if form is Format.JSON else xml_objects(container, rows)
 
-
-def _row(listed: Listed) -> ObjectRow:
-    shown = listed.extra.get(MANIFEST_ETAG)
-    etags = () if shown is None else (("slo_etag", f'"{listed.etag}"'),)
-    return ObjectRow(
-        listed.name,
-        listed.etag if shown is None else shown,
-        listed.size,
-        listed.content_type,
-        iso_micros(stamp_micros(listed.stamp)),
-        etags,
-    )
