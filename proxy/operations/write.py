@@ -98,14 +98,23 @@ class _Attempt:
         homes = sets[0] if len(sets) == 1 else tuple({device: None for one in sets for device in one})
         self._quorums.append(WriteQuorum(sets))
         row = update.entry.to_row()
+        # Only homes that reads ask know whether the container lives: others may not have it yet.
+        judges = frozenset(homes if update.guard is None else self.epoch.read_homes(digest))
         for node, devices in self.nodes.by_node(homes).items():
-            self._add(index, node, devices, row, min(needed, len(devices)))
+            guarded = [device for device in devices if device in judges]
+            if guarded:
+                self._add(index, node, guarded, row, min(needed, len(guarded)), update.guard)
+            if len(guarded) < len(devices):
+                rest = [device for device in devices if device not in judges]
+                self._add(index, node, rest, row, min(needed, len(rest)))
         stand_ins = () if update.only is not None else tuple(self.nodes.stand_ins(digest, homes))
         for device in stand_ins:
             self._add(index, self.epoch.node_of(device), [device], row, 0)
         self.written[index].devices = homes + stand_ins
 
-    def _add(self, index: int, node: str, devices: Sequence[int], row: bytes, need: int) -> None:
+    def _add(
+        self, index: int, node: str, devices: Sequence[int], row: bytes, need: int, guard: bytes | None = None
+    ) -> None:
         update = self.updates[index]
         writes, body, owners = self._by_node.setdefault(node, ([], [], []))
         payload: int | None = None
@@ -118,7 +127,7 @@ class _Attempt:
         entry = update.entry
         writes.append(
             CommitWrite(
-                entry.key, row, devices, need, payload, staged, update.guard, update.if_empty, update.origin
+                entry.key, row, devices, need, payload, staged, guard, update.if_empty, update.origin
             )
         )
         owners.append(index)
