@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from model.listing import Listed, Query, unpack_listed
-from model.names import ContainerPath, encode_name
+from model.names import HIDDEN, ContainerPath, encode_name
 from model.objects import ObjectRecord, Part
 from proxy.auth.acl import Access
 from proxy.http.messages import Buffer
@@ -31,6 +31,8 @@ async def dynamic_readable(call: Call, stored: StoredObject, *, reads: bool) -> 
     """Return the bytes of the segments as they are now. Raises Refused, NoSuchContainer."""
     named = unquote(stored.record.headers[DYNAMIC_HEADER], errors="surrogateescape")
     container, _, prefix = named.partition("/")
+    if HIDDEN in container:
+        raise Refused(409)
     path = ContainerPath(stored.path.account, container)
     await authorize(call, path, Access.LIST)
     await authorize(call, path, Access.READ_OBJECT)

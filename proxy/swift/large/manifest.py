@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from model.errors import InvalidRange
-from model.names import ObjectPath
+from model.names import HIDDEN, ObjectPath
 from model.objects import ObjectRecord, Part
 from proxy.ranges import RangeRequest, parse_range
 from proxy.swift.errors import refused_plainly
@@ -108,6 +108,7 @@ def _parse_path(item: Mapping[str, Any], target: ObjectPath, *, last: bool) -> S
         raise _Mistake('"path" must be a string')
     if etag is not None and not isinstance(etag, str):
         raise _Mistake('"etag" must be a string or null (if provided)')
+    _check_text(shown)
     container, slash, name = shown.lstrip("/").partition("/")
     if not slash or not name:
         raise _Mistake("path does not refer to an object. Path must be of the form /container/object.")
@@ -121,12 +122,22 @@ def _parse_path(item: Mapping[str, Any], target: ObjectPath, *, last: bool) -> S
     return Segment(path, shown, etag and etag.strip('"'), size, wanted)
 
 
+def _check_text(shown: str) -> None:
+    """Refuse what no client may name: the colony's own hidden names, and what is not UTF-8."""
+    try:
+        shown.encode()
+    except UnicodeEncodeError as error:
+        raise _Mistake("path is not UTF-8") from error
+    if HIDDEN in shown:
+        raise _Mistake("path holds a NUL")
+
+
 def _parse_size(value: object) -> int | None:
     if value is None:
         return None
     try:
         return int(value)  # type: ignore[call-overload, no-any-return]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _Mistake("invalid size_bytes") from error
 
 

@@ -89,4 +89,3 @@ def _format(form: Format, items: Sequence[RawRow], container: str) -> bytes:
         return plain_listing(decode_name(name) for name, _ in items)
     rows = [unpack_listed(item) if item[1] else Subdir(decode_name(item[0])) for item in items]
     return json_objects(rows) if form is Format.JSON else xml_objects(container, rows)
-

@@ -137,6 +137,9 @@ def test_the_stated_etag_is_that_of_the_whole(swift: SwiftBench) -> None:
         ([{"path": "/s/big/1", "range": "x"}], "Index 0: invalid range"),
         ([{"path": "/s/big/1", "range": "0-1,2-3"}], "Index 0: multiple ranges"),
         ([{"path": "/s/big/1", "size_bytes": 4, "range": "9-"}], "Index 0: unsatisfiable range"),
+        ([{"path": "/s/big/1", "size_bytes": float("inf")}], "Index 0: invalid size_bytes"),
+        ([{"path": "/\0uploads\0c/x"}], "Index 0: path holds a NUL"),
+        ([{"path": "/s/\ud800"}], "Index 0: path is not UTF-8"),
         ([{"data": "***"}], "Index 0: data must be valid base64"),
         ([{"data": ""}, {"path": "/s/big/1"}], "Index 0: too small"),
         ([{"data": "LS0t"}], "at least one object-backed segment"),
@@ -259,6 +262,11 @@ def test_a_dynamic_large_object_needs_its_segments_container(swift: SwiftBench) 
     assert swift.call("GET", BIG).status == 404
     swift.call("PUT", BIG, {"x-object-manifest": "s/none"})
     assert swift.call("GET", BIG).body == b""
+
+
+def test_a_dynamic_large_object_cannot_name_what_is_hidden(swift: SwiftBench) -> None:
+    swift.call("PUT", BIG, {"x-object-manifest": "%00uploads%00c/p"})
+    assert swift.call("GET", BIG).status == 409
 
 
 def test_a_dynamic_large_object_is_copied_as_bytes_or_as_itself(swift: SwiftBench) -> None:
