@@ -63,7 +63,7 @@ class BodyStream(ABC):
     def chunks(self) -> AsyncIterator[Buffer]:
         """Yield the body as it arrives. Raises IncompleteBody when the client goes away.
 
-        A yielded buffer is valid until the next one is asked for.
+        A yielded buffer is the receiver's to keep: the connection never writes to it again.
         """
 
     @abstractmethod

@@ -47,28 +47,33 @@ async def receive(
     raises, and DeviceFull or NotEnoughReplicas where no majority of homes can take the bytes.
     """
     digester = Digester(algorithms)
-    held = bytearray()
+    held: list[Buffer] = []
+    held_bytes = 0
     chunks = body.chunks()
     async for chunk in chunks:
-        if len(held) + len(chunk) > inline_bytes_max:
+        held.append(chunk)
+        held_bytes += len(chunk)
+        if held_bytes > inline_bytes_max:
             staging = await _Staging.begin(nodes, key, body.length)
             try:
-                return await _stage_rest(staging, digester, held, chunk, _Chunks(chunks, body.length))
+                return await _stage_rest(staging, digester, held, _Chunks(chunks, body.length))
             except BaseException:
                 staging.close()
                 raise
-        held += chunk
-    _check_length(len(held), body.length)
-    payload = bytes(held)
+    _check_length(held_bytes, body.length)
+    if not held:
+        return ReceivedBody(digester.digests())
+    # A body of known length comes as one buffer: then nothing is copied on its way to the nodes.
+    payload = held[0] if len(held) == 1 else b"".join(held)
     await digester.update(payload)
-    return ReceivedBody(digester.digests(), payload if payload else None)
+    return ReceivedBody(digester.digests(), payload if held_bytes else None)
 
 
 async def _stage_rest(
-    staging: _Staging, digester: Digester, first: Buffer, second: Buffer, rest: _Chunks
+    staging: _Staging, digester: Digester, held: list[Buffer], rest: _Chunks
 ) -> ReceivedBody:
-    for chunk in (bytes(first), second):
-        await staging.send(chunk, digester)
+    while held:
+        await staging.send(held.pop(0), digester)
     async for chunk in rest.chunks:
         await staging.send(chunk, digester)
     digests = digester.digests()
@@ -123,10 +128,8 @@ class _Staging:
 
     async def send(self, chunk: Buffer, digester: Digester) -> None:
         """Send a chunk to every node and hash it meanwhile; a node that fails is left behind."""
-        # The session keeps the buffer until it is on the wire, the body reuses it: hence one copy.
-        kept = bytes(chunk)
-        sends = [session.send(kept) for session in self._by_session]
-        *outcomes, hashed = await asyncio.gather(*sends, digester.update(kept), return_exceptions=True)
+        sends = [session.send(chunk) for session in self._by_session]
+        *outcomes, hashed = await asyncio.gather(*sends, digester.update(chunk), return_exceptions=True)
         if isinstance(hashed, BaseException):
             raise hashed
         for session, outcome in zip(self.sessions, outcomes, strict=True):

@@ -21,8 +21,8 @@ class BodySource(Protocol):
     length: int | None
 
     def chunks(self) -> AsyncIterator[Buffer]:
-        """Yield the bytes; each buffer is valid until the next is asked for. May raise at any point,
-        also after the last byte (a trailing checksum that does not match): then nothing is stored."""
+        """Yield the bytes, in buffers that are the receiver's to keep. May raise at any point, also
+        after the last byte (a trailing checksum that does not match): then nothing is stored."""
 
 
 class HeldBody:
