@@ -117,7 +117,11 @@ def read_claim(query: Pairs, headers: Headers) -> Claim | None:
                 "Signature query string parameter or the Authorization header should be specified",
             )
         return _header_claim(authorization, headers)
-    return _query_claim(dict(query), headers) if presigned else None
+    if presigned:
+        return _query_claim(dict(query), headers)
+    if any(name == "AWSAccessKeyId" for name, _ in query):
+        raise _unsupported()
+    return None
 
 
 def check_time(claim: Claim, now_ms: int) -> None:
@@ -271,11 +275,7 @@ def _parse_head(head: str) -> Scope:
     algorithm, _, fields = head.partition(" ")
     if algorithm != ALGORITHM:
         if algorithm == "AWS" or algorithm.startswith("AWS4-"):
-            raise SignatureRefused(
-                "InvalidRequest",
-                "The authorization mechanism you have provided is not supported. "
-                "Please use AWS4-HMAC-SHA256.",
-            )
+            raise _unsupported()
         raise SignatureRefused("InvalidArgument", "Unsupported Authorization Type")
     found = dict(field.strip().partition("=")[::2] for field in fields.split(","))
     credential, signed = found.get("Credential"), found.get("SignedHeaders")
@@ -395,6 +395,13 @@ def _payload(payload_hash: str) -> Payload:
         "or a valid sha256 value.",
         ArgumentName="x-amz-content-sha256",
         ArgumentValue=payload_hash,
+    )
+
+
+def _unsupported() -> SignatureRefused:
+    return SignatureRefused(
+        "InvalidRequest",
+        "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
     )
 
 

@@ -218,6 +218,11 @@ def test_a_malformed_query_is_named_as_such(change: tuple[str, str], code: str) 
     assert refusal(Headers([("host", HOST)]), PRESIGNED.replace(*change)).code == code
 
 
+def test_the_signature_of_version_2_is_refused_by_name() -> None:
+    query = "AWSAccessKeyId=AKIDEXAMPLE&Expires=1141889120&Signature=vjbyPxybdZaNmGa%2ByT272YEAiv4%3D"
+    assert refusal(Headers([("host", HOST)]), query).code == "InvalidRequest"
+
+
 def test_two_ways_of_signing_at_once_are_refused() -> None:
     _, more, signature = EXAMPLES["get a range"]
     assert refusal(signed_headers(more, signature), PRESIGNED).code == "InvalidArgument"
