@@ -6,7 +6,7 @@ oldest verified first, and one gives dead space back. All rest in proportion to 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from kit.worker import Step, TokenBucket, Worker, WorkerStatus
@@ -23,15 +23,19 @@ SCRUB_BYTES_PER_S_MIN: Final = 4 * 1024 * 1024
 """A small device is read through in minutes, whatever the period is."""
 TRANQUILITY: Final = 1.0
 
+HoldsAll = Callable[[int], Awaitable[bool]]
+
 
 class Auditor:
     """Watches, scrubs and compacts the devices of a node.
 
-    Each device is read through once in `period_s`, at no more than `bytes_per_s`.
+    Each device is read through once in `period_s`, at no more than `bytes_per_s`. `holds_all` tells
+    of a device that works whether it has all it ever acknowledged.
     """
 
-    def __init__(self, state: NodeState, *, bytes_per_s: int, period_s: int) -> None:
+    def __init__(self, state: NodeState, *, bytes_per_s: int, period_s: int, holds_all: HoldsAll) -> None:
         self._state = state
+        self._holds_all = holds_all
         self._bytes_per_s = bytes_per_s
         self._period_s = period_s
         self._workers: dict[int, list[Worker]] = {}
@@ -40,7 +44,7 @@ class Auditor:
         """Look after a device from now on."""
         if device in self._workers:
             return
-        care = _Care(self._state, device, store, self._rate)
+        care = _Care(self._state, device, store, rate=self._rate, holds_all=self._holds_all)
         self._workers[device] = [
             Worker(f"check-{device}", care.check, interval_s=CHECK_INTERVAL_S),
             Worker(
@@ -73,15 +77,28 @@ class Auditor:
 class _Care:
     """The steps of one device's workers."""
 
-    def __init__(self, state: NodeState, device: int, store: Store, rate: Callable[[int], float]) -> None:
+    def __init__(
+        self,
+        state: NodeState,
+        device: int,
+        store: Store,
+        *,
+        rate: Callable[[int], float],
+        holds_all: HoldsAll,
+    ) -> None:
         self._state = state
         self._device = device
         self._store = store
         self._rate = rate
+        self._holds_all = holds_all
 
     async def check(self, worker: Worker) -> Step:
         """Ask how the device is, and tell of a change; a device set aside may come back here."""
         health = await self._store.check()
+        works_again = health is not Health.FAILED and self._device not in self._state.readable
+        # What came back may be another disk, or an emptied folder.
+        if works_again and await self._holds_all(self._device):
+            self._state.trust(self._device)
         # A device may fail and come back within one check: those who were told of the one hear of the other.
         self._state.note_health(self._device, health, self._store.status().reason)
         return Step.IDLE

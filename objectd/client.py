@@ -419,6 +419,14 @@ class NodeClient:
         reply = await self.rpc.call(Op.REPAIRS, (limit,), deadline_ms=deadline_ms)
         return [RepairHint(*hint) for hint in reply.head]
 
+    async def filled(self, device: int, *, epoch: int, deadline_ms: int = DEADLINE_MS) -> None:
+        """Say that a device in `NodeStatus.filling` lacks nothing any more.
+
+        True only once it was compared with *every* other home of each of its partitions, and in
+        step: what it had acknowledged before may be on just one of them.
+        """
+        await self.rpc.call(Op.FILLED, (epoch, device), deadline_ms=deadline_ms)
+
     # Node.
 
     async def status(self, *, deadline_ms: int = DEADLINE_MS) -> NodeStatus:

@@ -10,7 +10,7 @@ the hot path work on tuples, since a frozen dataclass costs more to make than th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -62,6 +62,7 @@ class Op(StrEnum):
     FORGET = "forget"
     QUARANTINED = "quarantined"
     REPAIRS = "repairs"
+    FILLED = "filled"
     STATUS = "status"
     EPOCH = "epoch"
     RING_GET = "ring.get"
@@ -301,7 +302,11 @@ class RepairHint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """What a node says of itself. `repairs_waiting` counts its repair hints; times in milliseconds."""
+    """What a node says of itself. `repairs_waiting` counts its repair hints; times in milliseconds.
+
+    `filling` are devices that came back empty: they take writes, but are asked nothing until repair
+    has brought back what the other homes of their partitions hold (`NodeClient.filled`).
+    """
 
     contract_version: int
     name: str
@@ -310,6 +315,7 @@ class NodeStatus:
     ready: bool
     devices: list[DeviceStatus]
     repairs_waiting: int
+    filling: list[int] = field(default_factory=list)
 
 
 def pack_ranges(ranges: Iterable[Range]) -> list[Any]:
@@ -390,14 +396,15 @@ def pack_status(status: NodeStatus) -> list[Any]:
         status.ready,
         [astuple(device) for device in status.devices],
         status.repairs_waiting,
+        status.filling,
     ]
 
 
 def unpack_status(packed: Sequence[Any]) -> NodeStatus:
     """Return a node's status."""
-    version, name, epoch, started_ms, ready, devices, repairs_waiting = packed[:7]
+    version, name, epoch, started_ms, ready, devices, repairs_waiting, filling = packed[:8]
     statuses = [DeviceStatus(device, path, Health(health), *rest) for device, path, health, *rest in devices]
-    return NodeStatus(version, name, epoch, started_ms, ready, statuses, repairs_waiting)
+    return NodeStatus(version, name, epoch, started_ms, ready, statuses, repairs_waiting, filling)
 
 
 # ring ---------------------------------------------------------------------------------------------

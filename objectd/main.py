@@ -26,8 +26,10 @@ from kit.settings import Settings, load_settings
 from kit.telemetry import Metrics, configure_logging
 from model.errors import ColonnadeError, CorruptRecord
 from objectd.auditor import Auditor
-from objectd.contract import Notice, Phase
+from objectd.contract import Health, Notice, Phase
 from objectd.device_folders import device_folders, ids_in_rings, name_devices, open_device
+from objectd.device_register import DeviceRegister
+from objectd.disk.device_file import read_device_file
 from objectd.ring_state import RingFacts, RingState
 from objectd.service import NodeService
 from objectd.service_figures import NodeCollector
@@ -92,8 +94,13 @@ class Daemon:
         self._ring = RingState(self._state_folder(), self._check_ring, self._on_adopted)
         self._state = NodeState({}, self._ring, name=settings.node.name)
         self._auditor = Auditor(
-            self._state, bytes_per_s=settings.auditor.bytes_per_s, period_s=settings.auditor.period_s
+            self._state,
+            bytes_per_s=settings.auditor.bytes_per_s,
+            period_s=settings.auditor.period_s,
+            holds_all=self._holds_all,
         )
+        self._register = DeviceRegister(self._state_folder())
+        self._folders: dict[int, Path] = {}
         self._opening: dict[int, asyncio.Task[None]] = {}
         self._closing = False
 
@@ -104,7 +111,9 @@ class Daemon:
         self._open_devices()
         if self._opening:
             await asyncio.wait(self._opening.values(), timeout=OPEN_PATIENCE_S)
-        service = NodeService(self._state, self._ring, ready=lambda: not self._opening)
+        service = NodeService(
+            self._state, self._ring, ready=lambda: not self._opening, note_filled=self._note_filled
+        )
         server = RpcServer(
             service.handlers(), read_cluster_key(settings.cluster.key_file), name=settings.node.name
         )
@@ -173,11 +182,27 @@ class Daemon:
             if self._closing:
                 await store.close()
                 return
-            self._state.add_store(device, store)
+            self._folders[device] = folder
+            is_well = store.status().health is not Health.FAILED
+            self._state.add_store(device, store, readable=is_well and await self._holds_all(device))
             self._auditor.watch(device, store)
             _log.info("device opened", extra={"device": device, "health": store.status().health.name})
         finally:
             del self._opening[device]
+
+    async def _holds_all(self, device: int) -> bool:
+        """Return whether a device that works holds all it ever acknowledged, by the register."""
+        formatted = await asyncio.to_thread(read_device_file, self._folders[device])
+        if formatted is None:
+            return False
+        known = self._register.filling
+        filling = await asyncio.to_thread(self._register.opened, device, formatted.uuid)
+        if filling and device not in known:
+            _log.warning("device came back empty and is being filled", extra={"device": device})
+        return not filling
+
+    async def _note_filled(self, device: int) -> None:
+        await asyncio.to_thread(self._register.filled, device)
 
     def _missing(self) -> str | None:
         if self._opening:

@@ -11,8 +11,8 @@ from typing import Final
 from kit.frames import Buffer
 from kit.rpc import Reply
 from kit.rpc_server import Call, Handler
-from model.errors import BadRequest
-from objectd.contract import CONTRACT_VERSION, NodeStatus, Op, pack_status
+from model.errors import BadRequest, DeviceFailed
+from objectd.contract import CONTRACT_VERSION, Health, NodeStatus, Op, pack_status
 from objectd.ring_state import RingState, check_phase
 from objectd.service_commit import Commits
 from objectd.service_listing import Listings
@@ -24,13 +24,20 @@ from objectd.service_state import NodeState
 
 RING_BYTES_MAX: Final = 256 * 1024 * 1024
 
+NoteFilled = Callable[[int], Awaitable[None]]
+
 _log = logging.getLogger(__name__)
+
+
+async def _nothing_to_note(device: int) -> None:
+    """For stores that forget everything at their end anyway."""
 
 
 class NodeService:
     """Handlers of all operations, for `kit.rpc_server.RpcServer`.
 
-    `ready` says whether every device is open or set aside; the application root knows.
+    `ready` says whether every device is open or set aside, and `note_filled` makes durable that a
+    device lacks nothing any more; the application root knows how.
     """
 
     def __init__(
@@ -39,12 +46,14 @@ class NodeService:
         ring: RingState,
         *,
         ready: Callable[[], bool] = lambda: True,
+        note_filled: NoteFilled = _nothing_to_note,
         stage_idle_ms_max: int = IDLE_MS_MAX,
     ) -> None:
         self.state = state
         self.ring = ring
         self.stagings = Stagings(state, idle_ms_max=stage_idle_ms_max)
         self._ready = ready
+        self._note_filled = note_filled
         self._commits = Commits(state, self.stagings)
         self._reads = Reads(state)
         self._listings = Listings(state)
@@ -69,6 +78,7 @@ class NodeService:
             Op.FORGET: self._repairs.forget,
             Op.QUARANTINED: self._repairs.quarantined,
             Op.REPAIRS: self._repairs.repairs,
+            Op.FILLED: self._filled,
             Op.STATUS: self._status,
             Op.EPOCH: self._epoch,
             Op.RING_GET: self._ring_get,
@@ -88,9 +98,21 @@ class NodeService:
                     ready=self._ready(),
                     devices=state.statuses(),
                     repairs_waiting=len(state.repairs),
+                    filling=state.filling,
                 )
             )
         )
+
+    async def _filled(self, call: Call) -> Reply:
+        epoch, device = call.args
+        self.state.check_epoch(epoch)
+        store = self.state.store(device)
+        if store.status().health is Health.FAILED:
+            raise DeviceFailed(f"device {device} is set aside")
+        await self._note_filled(device)
+        self.state.trust(device)
+        _log.info("device filled", extra={"device": device})
+        return Reply()
 
     def _epoch(self, call: Call) -> Reply:
         return Reply(self.ring.epoch)

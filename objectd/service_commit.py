@@ -66,7 +66,7 @@ class Commits:
         self, writes: Sequence[Any], body: Buffer, joined: _Round
     ) -> dict[int, tuple[list[int], list[Write]]]:
         """Return for each device the indexes of its writes, and the writes."""
-        stores = self._state.stores
+        stores, readable = self._state.stores, self._state.readable
         lanes: dict[int, tuple[list[int], list[Write]]] = {}
         body_bytes = len(body)
         for index, (key, row, devices, _, offset, length, staged, guard, if_empty, origin) in enumerate(
@@ -79,6 +79,7 @@ class Commits:
                 payload = body if length == body_bytes else memoryview(body)[offset : offset + length]
             entry = from_row(key, row)
             shared = Write(entry, payload, guard, if_empty, _ORIGINS[origin])
+            attests = (guard is not None or if_empty) and shared.origin is Origin.CLIENT
             for device in devices:
                 write = shared
                 if staged is not None:
@@ -87,7 +88,8 @@ class Commits:
                         joined.take(device, index, _FAILED)
                         continue
                     write = Write(entry, staging, guard, if_empty, shared.origin)
-                if device not in stores:
+                if device not in stores or (attests and device not in readable):
+                    # What may lack entries cannot attest that a container lives, or is empty.
                     joined.take(device, index, _FAILED)
                     continue
                 lane = lanes.get(device)

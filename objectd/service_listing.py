@@ -100,7 +100,7 @@ class Listings:
         for device in devices:
             if len(found) >= ask:
                 break
-            store = self._state.stores.get(device)
+            store = self._state.readable.get(device)
             if store is None:
                 continue
             try:

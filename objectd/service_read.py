@@ -51,7 +51,7 @@ class Reads:
         self, key: bytes, devices: Sequence[int], ask: int
     ) -> tuple[list[tuple[int, bytes | None, int]], list[tuple[int, Held]]]:
         """Return (device, row, payload bytes) of devices that work, and (index in that, what is held)."""
-        stores = self._state.stores
+        stores = self._state.readable
         found: list[tuple[int, bytes | None, int]] = []
         held: list[tuple[int, Held]] = []
         for device in devices:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -27,8 +29,9 @@ class Epoch(Protocol):
 class NodeState:
     """One node's devices and what is known beside them.
 
-    `stores` holds the devices that work or may work again; `set_aside` those that could not even be
-    opened, with the status an operator is shown.
+    `stores` holds the devices that work or may work again. `readable` are those of them that may be
+    asked what they hold: not a device that failed, until it is sure that it came back with all it
+    had, and not one that is filling (objectd.device_register).
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class NodeState:
         self.now_ms = now_ms
         self.started_ms = now_ms()
         self.stores: dict[int, Store] = {}
-        self.set_aside: dict[int, DeviceStatus] = {}
+        self.readable: dict[int, Store] = {}
         self.repairs = RepairHints()
         self.metrics = NodeMetrics(list(Op))
         self._told: dict[int, Health] = {}
@@ -52,12 +55,21 @@ class NodeState:
         for device, store in stores.items():
             self.add_store(device, store)
 
-    def add_store(self, device: int, store: Store) -> None:
+    def add_store(self, device: int, store: Store, *, readable: bool = True) -> None:
         """Serve a device from now on."""
         self.stores[device] = store
-        self.set_aside.pop(device, None)
+        if readable:
+            self.readable[device] = store
         self.metrics.devices.setdefault(device, DeviceMetrics())
-        store.on_problem(lambda reason, key: self.note_problem(device, reason, key))
+        loop, thread = asyncio.get_running_loop(), threading.get_ident()
+
+        def told(reason: str, key: bytes | None) -> None:
+            if threading.get_ident() == thread:
+                self.note_problem(device, reason, key)
+            else:
+                loop.call_soon_threadsafe(self.note_problem, device, reason, key)
+
+        store.on_problem(told)
 
     def note_problem(self, device: int, reason: str, key: bytes | None) -> None:
         """Take note of a record or a device that went bad, and tell who listens."""
@@ -67,6 +79,8 @@ class NodeState:
             return
         health = self.stores[device].status().health if device in self.stores else Health.FAILED
         _log.error("device problem", extra={"device": device, "reason": reason, "health": health.name})
+        if health is Health.FAILED:
+            self.readable.pop(device, None)
         self.note_health(device, health, reason)
 
     def note_health(self, device: int, health: Health, reason: str) -> None:
@@ -75,6 +89,15 @@ class NodeState:
             self._told[device] = health
             _log.warning("device health", extra={"device": device, "health": health.name, "reason": reason})
             self.push(Notice.DEVICE, [device, int(health), reason])
+
+    def trust(self, device: int) -> None:
+        """Ask a device again what it holds."""
+        self.readable[device] = self.stores[device]
+
+    @property
+    def filling(self) -> list[int]:
+        """The devices that serve but are not asked what they hold."""
+        return sorted(self.stores.keys() - self.readable.keys())
 
     def check_epoch(self, epoch: int) -> None:
         """Raise StaleRing unless the caller placed its request by the ring this node is at."""
@@ -90,9 +113,7 @@ class NodeState:
 
     def statuses(self) -> list[DeviceStatus]:
         """Return the status of every device, in order of id."""
-        found = [store.status() for store in self.stores.values()]
-        found += self.set_aside.values()
-        return sorted(found, key=lambda status: status.device_id)
+        return [self.stores[device].status() for device in sorted(self.stores)]
 
 
 def _nobody_listens(op: str, args: Any) -> None:

@@ -103,7 +103,7 @@ def test_every_form_comes_back_as_it_was() -> None:
     pending = [Pending(b"k", stamp(1), 10)]
     assert unpack_pending(through_wire(pack_pending(pending))) == pending
     device = DeviceStatus(1, "/d", Health.READ_ONLY, "full", 1, 2, 3, 4, 5, 6, 7)
-    status = NodeStatus(1, "n", 4, 99, True, [device], 3)
+    status = NodeStatus(1, "n", 4, 99, True, [device], 3, [2])
     assert unpack_status(through_wire(pack_status(status))) == status
 
 
