@@ -262,8 +262,8 @@ class Store(Protocol):
     async def compact(self, budget_bytes: int) -> int:
         """Give dead space back, and drop change log lines past their retention.
 
-        Copies at most about `budget_bytes` of live records and returns the bytes it copied and
-        freed: 0 means that there is nothing worth doing. Serving goes on meanwhile.
+        Reads, and copies what is live of, at most about `budget_bytes`, and returns the bytes it
+        read: 0 means that there is nothing worth doing. Serving goes on meanwhile.
         """
 
     async def check(self) -> Health:

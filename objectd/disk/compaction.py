@@ -50,7 +50,7 @@ class Compactor:
         self._trimmed_to = b""
 
     async def run(self, budget_bytes: int) -> int:
-        """Copy at most about `budget_bytes`, and return the bytes copied and freed."""
+        """Read at most about `budget_bytes`, copying what is live, and return the bytes read."""
         await self._trim_changes()
         worked = 0
         while worked < budget_bytes:
@@ -63,13 +63,11 @@ class Compactor:
                 self._pass = None
                 if not await self._finish(current):
                     return worked
-                worked += current.size
                 continue
-            copied = await self._move(current, items)
-            if copied is None:
+            if not await self._move(current, items):
                 self._pass = None
                 return worked
-            worked += copied
+            worked += sum(map(_bytes_of, items))
         return worked
 
     # -- choosing
@@ -100,23 +98,17 @@ class Compactor:
 
     # -- moving
 
-    async def _move(self, current: _Pass, items: list[Found | Damaged]) -> int | None:
-        """Move what is live among some records; return the bytes copied, None where the device fails."""
+    async def _move(self, current: _Pass, items: list[Found | Damaged]) -> bool:
+        """Move what is live among some records; say whether the device could."""
         operations: list[Operation] = []
-        copied = 0
         for item in items:
             if isinstance(item, Damaged):
                 current.damaged.append((item.start, item.end))
                 continue
-            wanted = self._operations_for(current.volume_id, item)
-            if wanted:
-                operations += wanted
-                copied += item.prefix.record_bytes
-        if operations:
-            results = await self._pipeline.submit(operations)
-            if any(result is None for result in results):
-                return None
-        return copied
+            operations += self._operations_for(current.volume_id, item)
+        if not operations:
+            return True
+        return None not in await self._pipeline.submit(operations)
 
     def _operations_for(self, volume_id: int, item: Found) -> list[Operation]:
         prefix, body = item.prefix, item.body
@@ -188,13 +180,17 @@ class Compactor:
             self._engine.delete_changes(old)
 
 
+def _bytes_of(item: Found | Damaged) -> int:
+    return item.end - item.start if isinstance(item, Damaged) else item.prefix.record_bytes
+
+
 def _take(items: Iterator[Found | Damaged]) -> list[Found | Damaged]:
     """In a thread: the next records, about as many as one step copies."""
     taken: list[Found | Damaged] = []
     size = 0
     for item in islice(items, _STEP_RECORDS):
         taken.append(item)
-        size += item.prefix.record_bytes if isinstance(item, Found) else 0
+        size += _bytes_of(item)
         if size >= _STEP_BYTES:
             break
     return taken

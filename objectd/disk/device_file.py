@@ -64,6 +64,7 @@ def format_device(path: Path, device_id: int, part_power: int, files: Files) -> 
         (path / name).mkdir(exist_ok=True)
     made = DeviceFile(DEVICE_VERSION, os.urandom(_UUID_BYTES).hex(), device_id, part_power)
     write_device_file(path, made, files)
+    files.sync_folder(path.parent)
     return made
 
 

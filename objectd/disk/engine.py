@@ -6,9 +6,10 @@ around it (objectd.disk.store), which opens another engine when it can.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,8 @@ from objectd.disk.volumes import Volumes
 
 _LOG: Final = structlog.get_logger(__name__)
 _CLEAN_FILE: Final = "clean"
+_LOCK_FILE: Final = "lock"
+_LOCK_RETRY_S: Final = 0.05
 _START: Final = (0, 0)
 REMOVED: Final = (1 << 63) - 1
 """Dead bytes of a volume that is about to be unlinked, or has been."""
@@ -44,7 +47,8 @@ class DiskOptions:
     """How a device is run; sizes in bytes, times in milliseconds.
 
     `reserve_bytes` stay free for deletes and for compaction. `dead_ratio` of a volume makes
-    compaction worth its while.
+    compaction worth its while. `lock_wait_ms` is how long to wait
+    for another process (one that drains, after a restart) to let go of the device.
     """
 
     volume_bytes_max: int = 1 << 30
@@ -55,6 +59,7 @@ class DiskOptions:
     index_flush_ms: int = 30_000
     change_retention_ms: int = 7 * 86_400_000
     dead_ratio: float = 0.5
+    lock_wait_ms: int = 5000
     index: IndexOptions = field(default_factory=IndexOptions)
 
 
@@ -72,6 +77,7 @@ class Engine:
     state: DeviceState
     threads: ThreadPoolExecutor
     recovered: Recovered
+    lock: int
 
     @property
     def end(self) -> Position:
@@ -103,6 +109,7 @@ class Engine:
     def close(self) -> None:
         """Flush and release everything. Raises OSError."""
         self.volumes.seal()
+        self.write_state()
         self.index.close()
         fd = self.files.open_volume(self.path / _CLEAN_FILE, create=True)
         self.files.close(fd)
@@ -117,6 +124,7 @@ class Engine:
         self.volumes.close()
         self.large.close()
         self.threads.shutdown(wait=False)
+        self.files.close(self.lock)
 
 
 def open_engine(
@@ -133,6 +141,36 @@ def open_engine(
 
     With `create` an empty or missing folder is formatted.
     """
+    device = _device_of(path, device_id, part_power, create=create, files=files)
+    lock = _lock(path / _LOCK_FILE, files, options.lock_wait_ms)
+    try:
+        threads = ThreadPoolExecutor(4, thread_name_prefix=f"device-{device_id}")
+        volumes = Volumes(path / FOLDERS[0], device.uuid_bytes, files)
+        large = LargeFiles(path / FOLDERS[1], files, threads, failed)
+        volumes.load()
+        is_clean = (path / _CLEAN_FILE).exists()
+        files.unlink(path / _CLEAN_FILE)
+        if device.part_power != part_power:
+            # Digests are kept by partition: they have to be summed anew.
+            Index.destroy(path / "index")
+            device = replace(device, part_power=part_power)
+            write_device_file(path, device, files)
+        index, meta = _open_index(path / "index", device, volumes, options.index)
+    except BaseException:
+        files.close(lock)
+        raise
+    state = load_state(index, part_power, device.uuid_bytes, meta)
+    engine = Engine(path, device, files, options, volumes, large, index, state, threads, Recovered(), lock)
+    try:
+        _make_true(engine, meta, is_clean=is_clean)
+    except BaseException:
+        engine.abandon()
+        raise
+    return engine
+
+
+def _device_of(path: Path, device_id: int, part_power: int, *, create: bool, files: Files) -> DeviceFile:
+    """Return what names the device of a folder, formatted first where that is asked for."""
     device = read_device_file(path)
     if device is None:
         if not create:
@@ -140,28 +178,21 @@ def open_engine(
         device = format_device(path, device_id, part_power, files)
     if device.device_id != device_id:
         raise DeviceFailed(f"{path} is device {device.device_id}, not {device_id}")
-    if device.part_power != part_power:
-        # Digests are kept by partition: they have to be summed anew.
-        Index.destroy(path / "index")
-        device = DeviceFile(device.version, device.uuid, device_id, part_power)
-        write_device_file(path, device, files)
     for name in FOLDERS:
         (path / name).mkdir(exist_ok=True)
-    threads = ThreadPoolExecutor(4, thread_name_prefix=f"device-{device_id}")
-    volumes = Volumes(path / FOLDERS[0], device.uuid_bytes, files)
-    large = LargeFiles(path / FOLDERS[1], files, threads, failed)
-    volumes.load()
-    is_clean = (path / _CLEAN_FILE).exists()
-    files.unlink(path / _CLEAN_FILE)
-    index, meta = _open_index(path / "index", device, volumes, options.index)
-    state = load_state(index, part_power, device.uuid_bytes, meta)
-    engine = Engine(path, device, files, options, volumes, large, index, state, threads, Recovered())
-    try:
-        _make_true(engine, meta, is_clean=is_clean)
-    except BaseException:
-        engine.abandon()
-        raise
-    return engine
+    return device
+
+
+def _lock(path: Path, files: Files, wait_ms: int) -> int:
+    """Return the open lock of a device. Raises DeviceFailed where another process keeps it."""
+    give_up_s = time.monotonic() + wait_ms / 1000
+    while True:
+        try:
+            return files.lock(path)
+        except BlockingIOError as error:
+            if time.monotonic() >= give_up_s:
+                raise DeviceFailed(f"{path.parent} is in use by another process") from error
+        time.sleep(_LOCK_RETRY_S)
 
 
 def _open_index(
@@ -224,7 +255,7 @@ def _make_true(engine: Engine, meta: Meta | None, *, is_clean: bool) -> None:
             # What was replayed may be no further than the page cache, and is visible from now on.
             volumes.sync()
     for file_id in recovered.dropped_files:
-        engine.large.remove(file_id)
+        engine.large.unlink(file_id)
     if not is_clean:
         _collect_orphans(engine, present - set(recovered.dropped_files), keep=bool(recovered.damaged))
         engine.index.flush(wait=True)
@@ -269,7 +300,7 @@ def _collect_orphans(engine: Engine, present: set[bytes], *, keep: bool) -> None
             path = engine.large.path(file_id)
             path.replace(path.with_suffix(".aside"))
         else:
-            engine.large.remove(file_id)
+            engine.large.unlink(file_id)
 
 
 def _progress(engine: Engine) -> Callable[[int], None]:

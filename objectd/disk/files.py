@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Sequence
@@ -38,6 +39,16 @@ class Files:
         """Open a volume for reading and writing, or make a new one."""
         flags = os.O_RDWR | os.O_CLOEXEC
         return os.open(path, flags | os.O_CREAT | os.O_EXCL if create else flags, _FILE_MODE)
+
+    def lock(self, path: Path) -> int:
+        """Open a file that only one process at a time may have open in this way."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
 
     def open_read(self, path: Path, *, direct: bool = False) -> int:
         """Open a file for reading, past the page cache where `direct` is asked and possible."""

@@ -82,8 +82,8 @@ class VolumeState:
 class IndexOptions:
     """Memory of the index in bytes: block cache, and the table that takes writes."""
 
-    cache_bytes: int = 64 << 20
-    write_buffer_bytes: int = 64 << 20
+    cache_bytes: int = 32 << 20
+    write_buffer_bytes: int = 32 << 20
 
 
 class Index:

@@ -84,9 +84,12 @@ class LargeFiles:
             self._open[file_id] = opened
         return opened
 
-    def remove(self, file_id: bytes) -> None:
-        """Unlink a file; those who read it go on. Raises OSError."""
+    def let_go(self, file_id: bytes) -> None:
+        """Keep a file open no longer than its readers do."""
         self._open.pop(file_id, None)
+
+    def unlink(self, file_id: bytes) -> None:
+        """Unlink a file, in a thread or not; those who read it go on. Raises OSError."""
         self.files.unlink(self.path(file_id))
 
     def footer(self, file_id: bytes) -> Footer | None:

@@ -186,7 +186,7 @@ class Pipeline:
                 self._sealed(volumes.tail.volume_id)
             volumes.begin(self._state.next_sequence, self._hooks.now_ms())
             assert volumes.tail is not None
-            self._state.begin_volume(volumes.tail.volume_id)
+            self._state.begin_volume(volumes.tail.volume_id, verified_ms=self._hooks.now_ms())
 
     def _sealed(self, volume_id: int) -> None:
         found = self._state.volumes.get(volume_id)

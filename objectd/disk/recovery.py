@@ -95,7 +95,7 @@ class Replay:
     def _replay_volume(self, volume_id: int, offset: int) -> int:
         """Replay one volume and return the end of its last whole record."""
         if volume_id not in self._state.volumes:
-            self._state.begin_volume(volume_id)
+            self._state.begin_volume(volume_id, verified_ms=0)
         whole_to = offset
         next_mark = offset + _PROGRESS_BYTES
         scanned = scan(

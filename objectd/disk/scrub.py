@@ -21,7 +21,7 @@ from objectd.disk.locations import InFile
 from objectd.disk.mending import Mender, Span
 from objectd.disk.records import VOLUME_HEAD_BYTES, blocks_are_whole
 from objectd.disk.scan import Damaged, Found, scan
-from objectd.disk.state import load_current
+from objectd.disk.state import DeviceState, load_current
 
 LARGE: Final = 0
 """The number under which the large files stand among the volumes."""
@@ -65,7 +65,11 @@ class Scrubber:
         """Return what is under way or was verified longest ago, None when all was seen."""
         known = self._engine.state.volumes
         known.setdefault(LARGE, VolumeState())
-        candidates = [number for number in (*self._engine.volumes.ids(), LARGE) if number not in seen]
+        candidates = [
+            number
+            for number in (*self._engine.volumes.ids(), LARGE)
+            if number not in seen and known[number].dead < REMOVED
+        ]
         return min(
             candidates,
             key=lambda number: (not known[number].verified_to, known[number].verified_ms, number),
@@ -134,6 +138,18 @@ class Scrubber:
         current = load_current(self._engine.index, key) if key is not None else None
         payload = current.at.payload if current is not None else None
         return payload.size if isinstance(payload, InFile) and payload.file_id == file_id else None
+
+
+def oldest_verified_ms(state: DeviceState) -> int:
+    """Return when what was verified longest ago was verified (or written), 0 for never."""
+    return min(
+        (
+            known.verified_ms
+            for number, known in state.volumes.items()
+            if known.dead < REMOVED and (number != LARGE or state.large_bytes)
+        ),
+        default=0,
+    )
 
 
 class PastCache:

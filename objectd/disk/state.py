@@ -74,9 +74,9 @@ class DeviceState:
     touched: set[int] = field(default_factory=set)
     """Volumes of which the index must be told with the next batch."""
 
-    def begin_volume(self, volume_id: int) -> None:
-        """Note a new volume."""
-        self.volumes[volume_id] = VolumeState()
+    def begin_volume(self, volume_id: int, *, verified_ms: int) -> None:
+        """Note a new volume, as good as verified when it was begun, or never (0)."""
+        self.volumes[volume_id] = VolumeState(verified_ms=verified_ms)
         self.touched.add(volume_id)
 
     def note_pending(self, key: bytes, stamp: Stamp, time_ms: int, position: Position) -> None:

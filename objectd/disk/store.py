@@ -28,7 +28,7 @@ from objectd.disk.mending import Mender
 from objectd.disk.pipeline import GroupLimits, Pipeline, PipelineHooks
 from objectd.disk.planning import Forget, Lose, Named, Operation
 from objectd.disk.reading import Reader
-from objectd.disk.scrub import Scrubber
+from objectd.disk.scrub import Scrubber, oldest_verified_ms
 from objectd.disk.state import load_current
 from objectd.store import (
     Buffer,
@@ -370,7 +370,7 @@ class DiskStore:
             raise self._upkeep_failed(engine, error) from error
 
     async def compact(self, budget_bytes: int) -> int:
-        """Give dead space back; return the bytes copied and freed. Raises DeviceFailed."""
+        """Give dead space back; return the bytes read for it. Raises DeviceFailed."""
         engine, compactor = self._serving(), self._compactor
         if self._health.failed is not Health.OK or compactor is None:
             return 0
@@ -394,7 +394,7 @@ class DiskStore:
             dead = sum(known.dead for known in state.volumes.values())
             live = max(0, engine.volumes.total_bytes() - dead) + state.large_bytes
             entries, quarantined = state.entry_count, len(state.quarantine)
-            oldest = min((known.verified_ms for known in state.volumes.values()), default=0)
+            oldest = oldest_verified_ms(state)
         return DeviceStatus(
             device_id=self.device_id,
             path=str(self._path),
@@ -480,6 +480,7 @@ class DiskStore:
     def _drop_files(self, file_ids: Sequence[bytes]) -> None:
         if self._engine is not None:
             for file_id in file_ids:
+                self._engine.large.let_go(file_id)
                 self._engine.threads.submit(_unlink, self._engine, file_id)
 
 
@@ -493,7 +494,7 @@ def _flush(engine: Engine, watermark: tuple[int, int]) -> None:
 
 def _unlink(engine: Engine, file_id: bytes) -> None:
     try:
-        engine.large.remove(file_id)
+        engine.large.unlink(file_id)
     except OSError as error:
         _LOG.warning("file_not_removed", path=str(engine.large.path(file_id)), error=str(error))
 

@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,20 @@ def test_volumes_without_their_device_file_are_not_formatted_over(tmp_path: Path
         assert await payload_of(store, object_key(1)) == b"x"
 
     with_store(folder, claim)
+
+
+def test_a_device_in_use_is_left_alone(tmp_path: Path) -> None:
+    async def claim(store: DiskStore, files: FaultyFiles) -> None:
+        await store.commit([put(1, 10, b"x")])
+        options = replace(SMALL, lock_wait_ms=0)
+        other = DiskStore.open(tmp_path / "d", 1, part_power=PART_POWER, create=True, options=options)
+        assert other.status().health is Health.FAILED
+        assert "in use" in other.status().reason
+        await other.close()
+        assert await payload_of(store, object_key(1)) == b"x"
+        assert await outcome(store, put(2, 10, b"y")) is Outcome.STORED
+
+    with_store(tmp_path / "d", claim)
 
 
 def test_a_failed_device_can_be_closed(tmp_path: Path) -> None:

@@ -258,17 +258,20 @@ def test_scrub_reads_everything_and_finds_nothing_wrong(tmp_path: Path) -> None:
 
 def test_scrub_goes_on_where_it_ended_also_after_a_restart(tmp_path: Path) -> None:
     async def run() -> None:
-        store = open_store(tmp_path)
+        clock = Clock()
+        store = open_store(tmp_path, now_ms=clock)
         await fill(store, random.Random(5), 200)
+        written_ms = clock.now_ms
+        clock.now_ms += 1000
         total = sum(path.stat().st_size for path in (tmp_path / "volumes").iterdir())
         spent = 0
         for _ in range(100):
             spent += sum([size async for size in store.scrub(1_000_000)])
             await store.close()
-            store = open_store(tmp_path)
-            if store.status().oldest_verified_ms:
+            store = open_store(tmp_path, now_ms=clock)
+            if store.status().oldest_verified_ms > written_ms:
                 break
-        assert store.status().oldest_verified_ms
+        assert store.status().oldest_verified_ms == clock.now_ms
         assert spent < total * 1.5
         await store.close()
 
