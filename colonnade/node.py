@@ -82,6 +82,7 @@ class Node:
             await self._until_stopped(supervisor, prepare, serving)
         finally:
             await self._stop()
+            self.journal.log("stopped")
             lock.close()
             self.journal.close()
 
