@@ -155,7 +155,12 @@ class _Lookup:
             return newest
         found = await self._found(newest)
         lagging = tuple(self.quorum.laggards(newest))
-        await finish_write(self.nodes, found, lagging, needed=self.quorum.needed - len(holders))
+        try:
+            await finish_write(self.nodes, found, lagging, needed=self.quorum.needed - len(holders))
+        except Unavailable as error:
+            # A node that restarts just now: the lookup is worth another try, as when it cannot be asked.
+            self.unreachable = True
+            raise NotEnoughReplicas(str(error)) from error
         return newest
 
     async def _found(self, newest: Entry) -> Found:
