@@ -113,6 +113,8 @@ class Engine:
         self.index.close()
         fd = self.files.open_volume(self.path / _CLEAN_FILE, create=True)
         self.files.close(fd)
+        # What is still to be unlinked.
+        self.threads.shutdown(wait=True)
         self._release()
 
     def abandon(self) -> None:

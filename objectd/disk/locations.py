@@ -84,7 +84,7 @@ def pack_value(row: bytes, at: Location) -> bytes:
     if payload is None:
         return row + base + b"\x01"
     if isinstance(payload, InVolume):
-        if payload.offset == at.offset and payload.volume_id == at.volume_id:
+        if payload[:3] == (at.volume_id, at.offset, at.record_bytes):
             return row + _OWN.pack(payload.delta, payload.size) + base + b"\x02"
         other = _OTHER.pack(
             payload.volume_id,

@@ -31,12 +31,15 @@ class Mender:
         engine: Engine,
         pipeline: Pipeline,
         reader: Reader,
+        *,
         tell: Callable[[str, bytes | None], None],
+        now_ms: Callable[[], int],
     ) -> None:
         self._engine = engine
         self._pipeline = pipeline
         self._reader = reader
         self._tell = tell
+        self._now_ms = now_ms
 
     async def mend_spans(self, volume_id: int, spans: Sequence[Span]) -> int:
         """Write anew every row whose record, or whose payload's, is in damaged spans; return the count."""
@@ -67,7 +70,7 @@ class Mender:
                 place = (at.volume_id, at.offset)
         if payload is not None or _is_in(at.volume_id, at.offset, volume_id, spans):
             # A row whose record is whole but for its payload is written anew too: it is one record.
-            operations.append(Relocate(key, place, payload, self._change_of(current), 0))
+            operations.append(Relocate(key, place, payload, self._change_of(current), self._now_ms()))
             self._tell("a damaged record was written anew from the index", key)
         if operations:
             await self._pipeline.submit(operations)

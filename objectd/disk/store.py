@@ -137,7 +137,7 @@ class DiskStore:
             threads=engine.threads,
             lost=self._lost,
         )
-        mender = Mender(engine, self._pipeline, self._reader, self._health.tell)
+        mender = Mender(engine, self._pipeline, self._reader, tell=self._health.tell, now_ms=self._now_ms)
         self._scrubber = Scrubber(engine, mender, now_ms=self._now_ms)
         self._compactor = Compactor(engine, self._pipeline, mender, now_ms=self._now_ms)
         for volume_id, start, end in engine.recovered.damaged:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -84,6 +85,18 @@ def disk_bench(folder: Path) -> Iterator[Bench]:
         return DiskStore.open(folder, 1, part_power=PART_POWER, create=True, options=SMALL, now_ms=clock)
 
     yield Bench(make, clock, corrupt)
+
+
+def copy_as_it_lies(folder: Path, copy: Path) -> None:
+    """Copy a device's folder while it is in use, as a crash would leave it."""
+
+    def copy_if_there(source: str, target: str) -> str:
+        # Superseded files are unlinked behind the commits that supersede them.
+        with suppress(FileNotFoundError):
+            shutil.copy2(source, target)
+        return target
+
+    shutil.copytree(folder, copy, copy_function=copy_if_there)
 
 
 def flip_payload(folder: Path, held: Held) -> None:

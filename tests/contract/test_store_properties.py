@@ -21,6 +21,7 @@ from tests.contract.stores import (
     SMALL,
     Clock,
     container_entry,
+    copy_as_it_lies,
     digest_of,
     object_entry,
     object_key,
@@ -129,7 +130,7 @@ async def _compare(folder: Path, steps: list[Step]) -> None:
     for step in steps:
         match step:
             case Crash(lose_index):
-                shutil.copytree(folder / f"{turn}", folder / f"{turn + 1}")
+                copy_as_it_lies(folder / f"{turn}", folder / f"{turn + 1}")
                 turn += 1
                 await disk.close()
                 if lose_index:

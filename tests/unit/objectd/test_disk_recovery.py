@@ -20,6 +20,7 @@ from tests.contract.stores import (
     SMALL,
     Clock,
     container_entry,
+    copy_as_it_lies,
     digest_of,
     flip_bit,
     object_entry,
@@ -60,7 +61,7 @@ def crash(folder: Path, work: Callable[[Store], Awaitable[None]], copy: Path) ->
         store = open_store(folder)
         await work(store)
         held = await snapshot(store)
-        shutil.copytree(folder, copy)
+        copy_as_it_lies(folder, copy)
         await store.close()
         return held
 

@@ -20,6 +20,7 @@ from tests.contract.stores import (
     PART_POWER,
     SMALL,
     Clock,
+    copy_as_it_lies,
     digest_of,
     flip_bit,
     flip_payload,
@@ -109,7 +110,7 @@ def test_compaction_goes_on_beside_writes_and_readers(tmp_path: Path, seed: int)
         await asyncio.gather(fill(store, random.Random(seed + 10), 150), store.compact(1 << 30))
         held = await snapshot(store)
         assert all(payload is not None for _, payload in held.entries.values())
-        shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name}-copy"))
+        copy_as_it_lies(tmp_path, tmp_path.with_name(f"{tmp_path.name}-copy"))
         await store.close()
         store = open_store(tmp_path.with_name(f"{tmp_path.name}-copy"))
         assert await snapshot(store) == held
@@ -127,7 +128,7 @@ def test_a_crash_at_any_step_of_compaction_loses_nothing(tmp_path: Path) -> None
         held = await snapshot(store)
         step = 0
         while await store.compact(60_000):
-            shutil.copytree(tmp_path / "d", tmp_path / f"{step}")
+            copy_as_it_lies(tmp_path / "d", tmp_path / f"{step}")
             step += 1
         await store.close()
         for number in range(0, step, max(1, step // 6)):
@@ -197,7 +198,7 @@ def test_a_pending_write_stays_pending_through_compaction_and_a_crash(tmp_path: 
             await store.commit([repair(put(50, 100 + at, bytes(20_000)))])
         await store.compact(1 << 30)
         assert [item.key for item in store.pending(0)] == [object_key(1)]
-        shutil.copytree(tmp_path / "d", tmp_path / "copy")
+        copy_as_it_lies(tmp_path / "d", tmp_path / "copy")
         await store.close()
         for folder in ("d", "copy"):
             store = open_store(tmp_path / folder)
@@ -302,7 +303,7 @@ def test_scrub_finds_a_flipped_bit_anywhere_and_nothing_stays_broken(tmp_path: P
 
     async def check(at: int) -> None:
         folder = tmp_path / f"at-{at}"
-        shutil.copytree(tmp_path / "d", folder)
+        copy_as_it_lies(tmp_path / "d", folder)
         store = open_store(folder)
         rows = store.rows(b"\x04", b"\x05", 10)
         flip_bit(folder / "volumes" / "00000001.vol", at)
