@@ -51,11 +51,16 @@ class Colony:
 
     async def list_objects(self, path: ContainerPath, query: Query) -> Page:
         """Return one page of a container's objects; an absent container lists nothing."""
+        page, _ = await list_index(self.nodes, self._index(path), query)
+        return page
+
+    async def list_with_totals(self, path: ContainerPath, query: Query) -> tuple[Page, Totals]:
+        """Return one page of a container's objects and the container's totals, in one message."""
         return await list_index(self.nodes, self._index(path), query)
 
     async def list_containers(self, account: str, query: Query) -> tuple[Page, Mapping[bytes, Totals]]:
         """Return one page of an account's containers, and the totals of those on it by name."""
-        page = await list_index(self.nodes, self.nodes.epoch.digest(account), query)
+        page, _ = await list_index(self.nodes, self.nodes.epoch.digest(account), query)
         names = [name for name, row in page.items if row]
         digests = [self._index(ContainerPath(account, decode_name(name))) for name in names]
         totals = await index_totals(self.nodes, digests)

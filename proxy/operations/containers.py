@@ -143,7 +143,8 @@ class Containers:
         if container is None:
             raise NoSuchContainer(path.container)
         digest = self.nodes.epoch.digest(path.account, path.container)
-        if (await list_index(self.nodes, digest, Query(limit=1))).items:
+        page, _ = await list_index(self.nodes, digest, Query(limit=1))
+        if page.items:
             raise ContainerNotEmpty(f"container {path.container!r} is not empty")
         names = pack_names(path.object(""))
         tombstone = Entry(self._key(path), self.nodes.clock.next(), Kind.TOMBSTONE, 0, names)

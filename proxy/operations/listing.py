@@ -20,10 +20,8 @@ from proxy.operations.write import PATIENCE_MS, RETRY_MS, Update, write
 WINDOW_ROWS: Final = 2_000
 
 
-async def list_index(nodes: Nodes, digest: bytes, query: Query) -> Page:
-    """Return one page of the index of a placement digest. Raises NotEnoughReplicas."""
-    if query.limit <= 0:
-        return Page((), False)
+async def list_index(nodes: Nodes, digest: bytes, query: Query) -> tuple[Page, Totals]:
+    """Return one page of the index of a placement digest, and its totals. Raises NotEnoughReplicas."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + PATIENCE_MS / 1000
     while True:
@@ -41,7 +39,7 @@ class _Unreached(Exception):
     """Fewer replicas than a majority answered."""
 
 
-async def _list_once(nodes: Nodes, digest: bytes, query: Query) -> Page:
+async def _list_once(nodes: Nodes, digest: bytes, query: Query) -> tuple[Page, Totals]:
     homes = nodes.epoch.read_homes(digest)
     needed = majority(len(homes))
     groups = nodes.by_node(homes)
@@ -50,9 +48,9 @@ async def _list_once(nodes: Nodes, digest: bytes, query: Query) -> Page:
         # One node holds a majority: it compares, and merges where it must, by itself.
         reply = await _rows(nodes, node, digest, owned, query, ask=needed)
         if reply is not None and len(reply.groups) >= needed:
-            return reply.page
-    page = await _agreed_page(nodes, digest, query, homes, needed)
-    return page if page is not None else await _merged_page(nodes, digest, query, homes)
+            return reply.page, _best_totals([group for _, group in reply.groups])
+    agreed = await _agreed_page(nodes, digest, query, homes, needed)
+    return agreed if agreed is not None else await _merged_page(nodes, digest, query, homes)
 
 
 async def _rows(
@@ -70,7 +68,7 @@ async def _rows(
 
 async def _agreed_page(
     nodes: Nodes, digest: bytes, query: Query, homes: Sequence[int], needed: int
-) -> Page | None:
+) -> tuple[Page, Totals] | None:
     """Return the page of one replica where a majority has the very same rows, else None."""
     calls = [
         _rows(nodes, node, digest, owned, query, ask=min(len(owned), needed))
@@ -81,13 +79,13 @@ async def _agreed_page(
     first, *others = await asyncio.gather(*calls)
     if not isinstance(first, RowsReply) or not first.groups:
         return None
-    wanted = first.groups[0][1].digest
+    wanted = first.groups[0][1]
     groups = [group for _, group in first.groups]
     for other in others:
         if isinstance(other, list):
             groups += other
-    agreeing = sum(1 for group in groups if group.digest == wanted)
-    return first.page if agreeing >= needed else None
+    agreeing = sum(1 for group in groups if group.digest == wanted.digest)
+    return (first.page, Totals(wanted.count, wanted.bytes)) if agreeing >= needed else None
 
 
 async def _groups(nodes: Nodes, node: str, digest: bytes, owned: Sequence[int]) -> list[Group]:
@@ -102,7 +100,9 @@ async def _groups(nodes: Nodes, node: str, digest: bytes, owned: Sequence[int]) 
     return [group for _, group in found]
 
 
-async def _merged_page(nodes: Nodes, digest: bytes, query: Query, homes: Sequence[int]) -> Page:
+async def _merged_page(
+    nodes: Nodes, digest: bytes, query: Query, homes: Sequence[int]
+) -> tuple[Page, Totals]:
     """Merge the rows of a majority of replicas, window by window, until the page is full."""
     start, end = query.prefix, after_prefix(query.prefix) if query.prefix else None
     if query.marker and not query.reverse:
@@ -118,8 +118,8 @@ async def _merged_page(nodes: Nodes, digest: bytes, query: Query, homes: Sequenc
         await _repair(nodes, digest, replicas, merged)
         rows += merged
         page = list_page(held_scan(rows, reverse=query.reverse), query)
-        if page.truncated or exhausted:
-            return page
+        if page.truncated or exhausted or query.limit <= 0:
+            return page, _best_totals([replica.group for replica in replicas])
         if merged:
             last = merged[-1][0]
             start, end = (start, last) if query.reverse else (last + b"\0", end)

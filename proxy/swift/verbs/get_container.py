@@ -10,6 +10,7 @@ from model.listing import Query, RawRow, unpack_listed
 from model.names import ContainerPath, decode_name
 from proxy.auth.acl import Access
 from proxy.http.messages import Response
+from proxy.operations.types import Totals
 from proxy.swift.access import authorize
 from proxy.swift.call import Call
 from proxy.swift.container_headers import describe_container
@@ -30,8 +31,8 @@ async def get_container(call: Call) -> Response:
     await authorize(call, path, Access.LIST)
     form = choose_format(call.parameters.get("format"), call.headers.get("accept"))
     wanted = listing_request(call.parameters, limit_max=call.limits.container_listing_limit)
-    container, totals, items_found = await asyncio.gather(
-        call.colony.container(path, fresh=True), call.colony.container_totals(path), _list(call, wanted)
+    container, (items_found, totals) = await asyncio.gather(
+        call.colony.container(path, fresh=True), _list(call, wanted)
     )
     items = _head(call, form)
     items += describe_container(container, totals, to_owner=call.owns_account)
@@ -59,18 +60,19 @@ def _head(call: Call, form: Format) -> list[tuple[str, str]]:
     return items
 
 
-async def _list(call: Call, wanted: ListingRequest) -> Sequence[RawRow]:
+async def _list(call: Call, wanted: ListingRequest) -> tuple[Sequence[RawRow], Totals]:
     path = call.route.container_path
     if not wanted.in_folder:
-        return (await call.colony.list_objects(path, wanted.query)).items
+        page, totals = await call.colony.list_with_totals(path, wanted.query)
+        return page.items, totals
     found: list[RawRow] = []
     query = wanted.query
     while True:
-        page = await call.colony.list_objects(path, query)
+        page, totals = await call.colony.list_with_totals(path, query)
         rows = await asyncio.gather(*(_real_row(call, path, item) for item in page.items))
         found += [row for row in rows if row is not None and row[0] != wanted.hidden_name]
         if not page.truncated or len(found) >= wanted.query.limit:
-            return found[: wanted.query.limit]
+            return found[: wanted.query.limit], totals
         query = replace(query, marker=page.next_marker)
 
 

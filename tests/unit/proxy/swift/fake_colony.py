@@ -194,6 +194,9 @@ class FakeColony:
                 rows.append((encode_name(held_path.name), entry.to_row()))
         return self._page(rows, query)
 
+    async def list_with_totals(self, path: ContainerPath, query: Query) -> tuple[Page, Totals]:
+        return await self.list_objects(path, query), await self.container_totals(path)
+
     async def container_totals(self, path: ContainerPath) -> Totals:
         held = [stored for at, (stored, _, _) in self.objects.items() if at.parent == path]
         return Totals(len(held), sum(stored.record.size for stored in held))
