@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any, Final
@@ -67,37 +68,44 @@ class Commits:
     ) -> dict[int, tuple[list[int], list[Write]]]:
         """Return for each device the indexes of its writes, and the writes."""
         stores, readable = self._state.stores, self._state.readable
+        # All is decoded before the first staging is taken: what is malformed leaves nothing behind.
+        decoded = [_decode(write, body) for write in writes]
         lanes: dict[int, tuple[list[int], list[Write]]] = {}
-        body_bytes = len(body)
-        for index, (key, row, devices, _, offset, length, staged, guard, if_empty, origin) in enumerate(
-            writes
-        ):
-            payload: Buffer | None = None
-            if offset >= 0:
-                if offset + length > body_bytes:
-                    raise BadRequest("a payload lies outside the body of its commit")
-                payload = body if length == body_bytes else memoryview(body)[offset : offset + length]
-            entry = from_row(key, row)
-            shared = Write(entry, payload, guard, if_empty, _ORIGINS[origin])
-            attests = (guard is not None or if_empty) and shared.origin is Origin.CLIENT
+        for index, shared in enumerate(decoded):
+            devices, staged = writes[index][2], writes[index][6]
+            attests = (shared.guard is not None or shared.if_empty) and shared.origin is Origin.CLIENT
             for device in devices:
+                if device not in stores or (attests and device not in readable):
+                    # What may lack entries cannot attest that a container lives, or is empty.
+                    joined.take(device, index, _FAILED)
+                    continue
                 write = shared
                 if staged is not None:
                     staging = self._stagings.take(device, staged.get(device))
                     if staging is None:
                         joined.take(device, index, _FAILED)
                         continue
-                    write = Write(entry, staging, guard, if_empty, shared.origin)
-                if device not in stores or (attests and device not in readable):
-                    # What may lack entries cannot attest that a container lives, or is empty.
-                    joined.take(device, index, _FAILED)
-                    continue
+                    write = replace(shared, payload=staging, encoded=[])
                 lane = lanes.get(device)
                 if lane is None:
                     lane = lanes[device] = ([], [])
                 lane[0].append(index)
                 lane[1].append(write)
         return lanes
+
+
+def _decode(packed: Sequence[Any], body: Buffer) -> Write:
+    """Return a write from the wire. Raises BadRequest, CorruptRecord."""
+    key, row, _, _, offset, length, _, guard, if_empty, origin = packed
+    payload: Buffer | None = None
+    if offset >= 0:
+        if offset + length > len(body):
+            raise BadRequest("a payload lies outside the body of its commit")
+        payload = body if length == len(body) else memoryview(body)[offset : offset + length]
+    try:
+        return Write(from_row(key, row), payload, guard, if_empty, _ORIGINS[origin])
+    except KeyError as error:
+        raise BadRequest(f"there is no origin {origin}") from error
 
 
 class _Round:

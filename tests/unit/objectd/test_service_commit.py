@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kit.clock import wall_clock_ms
-from model.errors import StaleRing, Unavailable
+from model.errors import CorruptRecord, StaleRing, Unavailable
 from objectd.contract import Confirmation
 from objectd.memory_store import MemoryStore
 from objectd.store import Outcome, Store
@@ -270,5 +270,24 @@ def test_bytes_that_nobody_commits_are_thrown_away_in_time(tmp_path: Path) -> No
             await session.finish()
             await until(lambda: store.open_stagings == 0)
             session.close()
+
+    asyncio.run(run())
+
+
+def test_a_malformed_commit_takes_no_staging(tmp_path: Path) -> None:
+    async def run() -> None:
+        store = faulty(0)
+        async with serving(tmp_path, {0: store}) as node:
+            session = await node.client.stage((0,), epoch=EPOCH)
+            await session.send(b"bytes")
+            staged = await session.finish()
+            entry = object_entry("o", stamp(1), 5)
+            torn = write_of(entry, (0,))._replace(row=entry.to_row()[:10])
+            with pytest.raises(CorruptRecord):
+                await node.client.commit([write_of(entry, (0,), staged=staged), torn], epoch=EPOCH)
+            ((one,),) = await node.client.commit([write_of(entry, (0,), staged=staged)], epoch=EPOCH)
+            assert one.outcome is Outcome.STORED
+            session.close()
+            assert await stored(node, 0, entry.key) == b"bytes"
 
     asyncio.run(run())
