@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import random
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -315,6 +316,58 @@ def test_a_failed_device_can_be_closed(tmp_path: Path) -> None:
         files.sync_error = 0
 
     with_store(tmp_path / "d", claim)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_faults_lose_nothing_acknowledged(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    known: dict[int, bytes] = {}
+    unsure: dict[int, list[bytes]] = {}
+
+    async def write_some(store: DiskStore, at: int) -> None:
+        writes = [put(chance.randrange(10), at + step, chance.randbytes(3000)) for step in range(6)]
+        futures = [store.commit([write]) for write in writes]
+        for write, future in zip(writes, futures, strict=True):
+            number, (written,) = int.from_bytes(write.entry.key[9:], "big"), await future
+            assert isinstance(write.payload, bytes)
+            if written.outcome is Outcome.STORED:
+                known[number] = write.payload
+                unsure.pop(number, None)
+            elif written.outcome is Outcome.FAILED:
+                # It may have become durable, or not.
+                unsure.setdefault(number, []).append(write.payload)
+            else:
+                assert written.outcome is Outcome.FULL
+
+    async def verify(store: DiskStore) -> None:
+        for number, payload in known.items():
+            assert await payload_of(store, object_key(number)) in (payload, *unsure.get(number, ()))
+        assert store.quarantined(10) == []
+
+    async def claim(store: DiskStore, files: FaultyFiles) -> None:
+        for turn in range(25):
+            fault = chance.choice(("none", "none", "full", "sync", "read-only", "write"))
+            files.write_error = {"full": errno.ENOSPC, "read-only": errno.EROFS, "write": errno.EIO}.get(
+                fault, 0
+            )
+            files.sync_error = errno.EIO if fault == "sync" else 0
+            await write_some(store, 1000 * (turn + 1))
+            files.write_error = files.sync_error = 0
+            await store.compact(1 << 30) if store.status().health is Health.OK else None
+            store._tried_ms = 0
+            assert await store.check() is Health.OK, store.status().reason
+            await verify(store)
+        await store.close()
+
+    with_store(tmp_path / "d", claim)
+
+    async def look_again() -> None:
+        shutil.rmtree(tmp_path / "d" / "index")
+        store = DiskStore.open(tmp_path / "d", 1, part_power=PART_POWER, create=False, options=SMALL)
+        await verify(store)
+        await store.close()
+
+    asyncio.run(look_again())
 
 
 @pytest.mark.parametrize("kind", [KernelSyncer, ThreadSyncer])
