@@ -71,17 +71,29 @@ def _watch(folder: Folder) -> None:
 @data_option
 @json_option
 def restart(role: str, data: Path, as_json: bool) -> None:
-    """Replace the processes of a node by new ones, one after the other, without losing a request.
+    """Replace processes by new ones, one after the other, without losing a request.
 
-    ROLE is objectd, proxy, replicator or the name of one process (`proxy-1`); all without it.
+    ROLE is objectd, proxy, replicator or the name of one process (`proxy-1`); all without it. Nodes
+    that live in the same data folder are taken in turn.
     """
     with told_errors(as_json=as_json):
-        folder = open_folder(data)
-        names = asyncio.run(_restart(folder, role, as_json=as_json))
+        first = open_folder(data)
+        done: dict[str, list[str]] = {}
+        for folder in running_nodes(first):
+            done[str(folder.root)] = asyncio.run(_restart(folder, role, as_json=as_json))
         if as_json:
-            emit({"restarted": names})
-        else:
-            click.echo(f"Replaced: {', '.join(names)}.")
+            emit({"restarted": done})
+            return
+        for root, names in done.items():
+            click.echo(f"Replaced {', '.join(names)} of {root}.")
+
+
+def running_nodes(first: Folder) -> list[Folder]:
+    """Return the nodes of a data folder that run. Raises FolderError where none does."""
+    running = [folder for folder in (first, *first.further_nodes()) if is_running(folder)]
+    if not running:
+        raise FolderError(f"no colony runs at {first.root}; start it with `colonnade up --data {first.root}`")
+    return running
 
 
 async def _restart(folder: Folder, role: str, *, as_json: bool) -> list[str]:
@@ -107,9 +119,7 @@ def stop(data: Path, as_json: bool) -> None:
     """Stop the nodes of a data folder cleanly, and wait until they have."""
     with told_errors(as_json=as_json):
         first = open_folder(data)
-        running = [folder for folder in (first, *first.further_nodes()) if is_running(folder)]
-        if not running:
-            raise FolderError(f"no colony runs at {first.root}")
+        running = running_nodes(first)
         # The further nodes first: what starts them again belongs to the first one's terminal.
         for folder in reversed(running):
             asyncio.run(_stop_one(folder))

@@ -31,9 +31,6 @@ join_address = {join_address}
 bind = {bind}
 port = {port}
 workers = {workers}
-
-[objectd]
-devices = {devices}
 """
 
 
@@ -70,9 +67,8 @@ def write_config(folder: Folder, node: NewNode) -> None:
         "bind": node.bind,
         "port": node.port,
         "workers": node.workers,
-        "devices": [f"devices/{name}" for name in node.devices.values()],
     }
-    # JSON's texts, numbers and lists of texts are TOML's.
+    # JSON's texts and numbers are TOML's.
     text = _TEXT.format_map({key: json.dumps(value) for key, value in values.items()})
     write_durably(folder.config, text.encode(), CONFIG_MODE)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from colonnade.folder import Folder, read_json
+from colonnade.control import RESTART_DEADLINE_MS, Control, ask_supervisor
+from colonnade.folder import Folder, FolderError, read_json
 from colonnade.journal import Echo, Journal
 from colonnade.process import READY_FD, Launch
 from colonnade.slot import Replacement, Revival, SlotPlan
 from colonnade.supervisor import Supervisor
+from model.errors import ColonnadeError
 
 _START_TIMEOUT_MS: Final = 120_000
 _STOP_TIMEOUT_MS: Final = 90_000
@@ -28,7 +30,16 @@ async def run_nodes(
     journal = Journal(folders[0].log / "nodes.log", node="all", echo=echo)
     supervisor = Supervisor([[_plan(folder) for folder in folders]], log=journal.log, changed=lambda: None)
     stop = asyncio.Event()
-    _hear_signals(supervisor, stop)
+
+    async def roll() -> None:
+        # One node after the other: with two objectds away at once no majority would be left.
+        for folder in folders:
+            try:
+                await ask_supervisor(folder, Control.RESTART, "", deadline_ms=RESTART_DEADLINE_MS)
+            except (ColonnadeError, FolderError) as error:
+                journal.log("restart_failed", role=folder.root.name, reason=str(error))
+
+    _hear_signals(supervisor, stop, roll)
     starting = asyncio.ensure_future(supervisor.start_tier(0))
     stopping = asyncio.ensure_future(stop.wait())
     try:
@@ -61,8 +72,15 @@ def _plan(folder: Folder) -> SlotPlan:
     )
 
 
-def _hear_signals(supervisor: Supervisor, stop: asyncio.Event) -> None:
+def _hear_signals(supervisor: Supervisor, stop: asyncio.Event, roll: Callable[[], Awaitable[None]]) -> None:
     loop = asyncio.get_running_loop()
+    rolling: set[asyncio.Future[None]] = set()
+
+    def on_hangup() -> None:
+        if not rolling:
+            task = asyncio.ensure_future(roll())
+            rolling.add(task)
+            task.add_done_callback(rolling.discard)
 
     def on_stop() -> None:
         if stop.is_set():
@@ -72,7 +90,7 @@ def _hear_signals(supervisor: Supervisor, stop: asyncio.Event) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_stop)
-    loop.add_signal_handler(signal.SIGHUP, lambda: _signal_all(supervisor, signal.SIGHUP))
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
 
 
 def _signal_all(supervisor: Supervisor, number: signal.Signals) -> None:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-_BAR_CELLS: Final = 12
+_BAR_CELLS: Final = 8
 _STYLES: Final = {"ok": "green", "running": "green", "read-only": "yellow", "restarting": "yellow"}
 
 

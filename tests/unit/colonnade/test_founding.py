@@ -20,8 +20,8 @@ def test_a_new_colony_has_settings_key_and_a_signed_ring(tmp_path: Path) -> None
     ring = loader.load(folder.ring)
     assert [device.node for device in ring.devices.values()] == [settings.node.name] * 4
     assert {device.address for device in ring.devices.values()} == {settings.node.address}
-    assert [Path(path).name for path in settings.objectd.devices] == [d.name for d in ring.devices.values()]
-    assert all(Path(path).is_dir() for path in settings.objectd.devices)
+    folders = sorted(path.name for path in folder.devices.iterdir())
+    assert folders == [device.name for device in ring.devices.values()]
     assert settings.proxy.port != 0
     assert len(read_cluster_key(settings.cluster.key_file)) == 32
     credentials = read_credentials(folder)
