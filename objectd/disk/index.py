@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch, WriteOptions
 
@@ -45,8 +45,7 @@ _META_VALUE: Final = Struct(">B16sIQQQQIQ")
 _EMPTY_GROUP: Final = Group()
 
 
-@dataclass(frozen=True, slots=True)
-class Meta:
+class Meta(NamedTuple):
     """How far the index is true, and counters that go with it.
 
     All records before (volume_id, offset) are applied. Client writes before the watermark are
@@ -274,10 +273,11 @@ class IndexBatch:
         self.put_row = self.raw.put
         self.delete_row = self.raw.delete
 
-    def put_group(self, digest: bytes, group: Group) -> None:
-        """Set the totals of an index."""
-        marks = group.digest.to_bytes(DIGEST_BYTES, "big")
-        self.raw.put(_GROUP + digest, _GROUP_VALUE.pack(group.count, group.bytes, marks, group.last_change))
+    def put_group(self, digest: bytes, count: int, size: int, marks: int, last_change: int) -> None:
+        """Set the totals of an index: live rows, their bytes, sum of fingerprints, newest change."""
+        self.raw.put(
+            _GROUP + digest, _GROUP_VALUE.pack(count, size, marks.to_bytes(DIGEST_BYTES, "big"), last_change)
+        )
 
     def put_partition(self, place: tuple[int, int], digest: int) -> None:
         """Set the digest of (table, partition); 0 removes it."""
@@ -326,20 +326,7 @@ class IndexBatch:
 
     def put_meta(self, meta: Meta) -> None:
         """Set how far the index is true."""
-        self.raw.put(
-            _META_KEY,
-            _META_VALUE.pack(
-                INDEX_VERSION,
-                meta.device_uuid,
-                meta.volume_id,
-                meta.offset,
-                meta.next_sequence,
-                meta.entry_count,
-                meta.large_bytes,
-                meta.watermark_volume_id,
-                meta.watermark_offset,
-            ),
-        )
+        self.raw.put(_META_KEY, _META_VALUE.pack(INDEX_VERSION, *meta))
 
 
 def _rocksdb_options(sizes: IndexOptions) -> Options:

@@ -11,7 +11,6 @@ from model.stamp import Stamp
 from objectd.decide import partition_of_key
 from objectd.disk.index import Index, IndexBatch, Meta, VolumeState
 from objectd.disk.locations import InFile, InVolume, Location, Lost, pack_value, unpack_value
-from objectd.store import Group
 
 _DIGEST_MODULUS: Final = 1 << 128
 Position = tuple[int, int]
@@ -49,8 +48,7 @@ class Effect(NamedTuple):
     pending: Stamp | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PendingWrite:
+class PendingWrite(NamedTuple):
     """A client's write that nobody has confirmed, and where its record is."""
 
     stamp: Stamp
@@ -162,8 +160,8 @@ class Applier:
             batch.put_partition(place, digest)
             if not digest:
                 state.digests.pop(place, None)
-        for digest_bytes, (count, size, marks, last) in self._groups.items():
-            batch.put_group(digest_bytes, Group(count, size, marks, last))
+        for digest_bytes, totals in self._groups.items():
+            batch.put_group(digest_bytes, *totals)
         for volume_id in state.touched:
             if volume_id in state.volumes:
                 batch.put_volume(volume_id, state.volumes[volume_id])
