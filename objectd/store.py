@@ -64,10 +64,11 @@ class Written:
 class Write:
     """One entry to merge into a device.
 
-    `payload` is the object's bytes (small), or a finished staging (large), or None for entries
-    without bytes. `guard` is the key of the CONTAINER entry that must be live on the same device.
-    A CONTAINER tombstone with `if_empty` is refused where the container's index has live rows.
-    Both are for clients' writes alone: a repair is applied as it comes.
+    `payload` is the object's bytes (small; left unchanged until the commit is done), or a finished
+    staging (large), or None for entries without bytes. `guard` is the key of the CONTAINER entry
+    that must be live on the same device. A CONTAINER tombstone with `if_empty` is refused where the
+    container's index has live rows. Both are for clients' writes alone: a repair is applied as it
+    comes.
 
     One Write object may be committed to several stores: what each would compute anew from it is kept
     in `encoded` by the first. A staging belongs to one store, and is used up by its commit whatever

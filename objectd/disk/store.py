@@ -23,10 +23,11 @@ from objectd.disk.engine import DiskOptions, Engine, open_engine
 from objectd.disk.files import Files
 from objectd.disk.health import DeviceHealth
 from objectd.disk.large import LargeStaging
+from objectd.disk.large_commits import LargeCommits
 from objectd.disk.locations import Location
 from objectd.disk.mending import Mender
 from objectd.disk.pipeline import GroupLimits, Pipeline, PipelineHooks
-from objectd.disk.planning import Forget, Lose, Named, Operation
+from objectd.disk.planning import Forget, Lose
 from objectd.disk.reading import Reader
 from objectd.disk.scrub import Scrubber, oldest_verified_ms
 from objectd.disk.state import load_current
@@ -79,7 +80,7 @@ class DiskStore:
         self._flushed_ms = now_ms()
         self._tried_ms = 0
         self._is_opening = False
-        self._naming: set[asyncio.Task[None]] = set()
+        self._large_commits: LargeCommits | None = None
 
     @classmethod
     def open(
@@ -129,6 +130,7 @@ class DiskStore:
         self._health.opened()
         self._engine = engine
         self._pipeline = self._make_pipeline(engine)
+        self._large_commits = LargeCommits(engine.index, self._pipeline, self._drop_files)
         self._reader = Reader(
             engine.index,
             engine.volumes,
@@ -227,49 +229,9 @@ class DiskStore:
             return _resolved([Written(Outcome.FAILED, ZERO) for _ in writes])
         for write in writes:
             if isinstance(write.payload, LargeStaging):
-                return self._commit_large(pipeline, writes)
+                assert self._large_commits is not None
+                return self._large_commits.commit(writes)
         return pipeline.submit(writes)
-
-    def _commit_large(self, pipeline: Pipeline, writes: Sequence[Write]) -> asyncio.Future[list[Written]]:
-        future: asyncio.Future[list[Written]] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._name_and_commit(pipeline, writes, future))
-        # The loop keeps only a weak reference to a task.
-        self._naming.add(task)
-        task.add_done_callback(self._naming.discard)
-        return future
-
-    async def _name_and_commit(
-        self, pipeline: Pipeline, writes: Sequence[Write], future: asyncio.Future[list[Written]]
-    ) -> None:
-        operations: list[Operation] = []
-        files: list[bytes] = []
-        try:
-            for write in writes:
-                if isinstance(write.payload, LargeStaging):
-                    file = await write.payload.name(write.entry.key, write.entry.to_row())
-                    files.append(file.file_id)
-                    operations.append(Named(write, file))
-                else:
-                    operations.append(write)
-            results: list[Written] = await pipeline.submit(operations)
-        except (DeviceFull, DeviceFailed) as error:
-            outcome = Outcome.FULL if isinstance(error, DeviceFull) else Outcome.FAILED
-            results = [Written(outcome, ZERO) for _ in writes]
-            self._drop_files(files)
-        else:
-            self._drop_unused(operations)
-        if not future.done():
-            future.set_result(results)
-
-    def _drop_unused(self, operations: Sequence[Operation]) -> None:
-        """Unlink the files that lost to a newer base, or were refused."""
-        engine = self._engine
-        for operation in operations:
-            if isinstance(operation, Named) and engine is not None:
-                held = load_current(engine.index, operation.write.entry.key)
-                payload = held.at.payload if held is not None else None
-                if getattr(payload, "file_id", None) != operation.file.file_id:
-                    self._drop_files([operation.file.file_id])
 
     async def stage(self, size_hint: int | None) -> Staging:
         """Begin a large payload. Raises DeviceFull, DeviceFailed."""
@@ -415,8 +377,8 @@ class DiskStore:
 
     async def close(self) -> None:
         """Finish what is under way and release the device."""
-        while self._naming:
-            await asyncio.wait(self._naming)
+        if self._large_commits is not None:
+            await self._large_commits.drain()
         engine, pipeline = self._engine, self._pipeline
         self._engine = self._pipeline = self._reader = self._scrubber = self._compactor = None
         if pipeline is not None:
