@@ -53,7 +53,8 @@ async def find(nodes: Nodes, key: bytes, *, payload: bool = False) -> Found | No
         except StaleNode as stale:
             await nodes.catch_up(stale.node, stale.cause)
         except NotEnoughReplicas:
-            if loop.time() > give_up or not lookup.unreachable:
+            # A node that restarts refuses, then is gone, then opens its devices: all of it passes.
+            if loop.time() > give_up:
                 raise
             await asyncio.sleep(RETRY_MS / 1000)
 
@@ -67,7 +68,6 @@ class _Lookup:
         self.epoch = nodes.epoch
         self.quorum = ReadQuorum(self.epoch.read_homes(key[1:17]))
         self.span: tuple[int, int | None] | None = WHOLE if payload else None
-        self.unreachable = False
         self._rows: dict[int, bytes | None] = {}
         self._lengths: dict[int, int] = {}
         self._failed: set[int] = set()
@@ -119,7 +119,6 @@ class _Lookup:
     def _node_failed(self, node: str, owned: Sequence[int], error: Unavailable) -> None:
         if isinstance(error, NodeUnreachable):
             self.nodes.note_down(node)
-            self.unreachable = True
         self._failed.update(owned)
 
     def _answered(self, owned: Sequence[int], head: Any, body: Buffer) -> None:
@@ -159,7 +158,6 @@ class _Lookup:
             await finish_write(self.nodes, found, lagging, needed=self.quorum.needed - len(holders))
         except Unavailable as error:
             # A node that restarts just now: the lookup is worth another try, as when it cannot be asked.
-            self.unreachable = True
             raise NotEnoughReplicas(str(error)) from error
         return newest
 

@@ -20,6 +20,8 @@ PATIENCE_MS: Final = 10_000
 RETRY_MS: Final = 40
 
 _DURABLE: Final = frozenset((Outcome.STORED, Outcome.KNOWN, Outcome.SUPERSEDED))
+_FINAL: Final = frozenset((Outcome.FULL, Outcome.NO_CONTAINER, Outcome.NOT_EMPTY))
+"""Refusals that asking again does not change."""
 _DEVICE_TROUBLE: Final = frozenset((Outcome.FULL, Outcome.FAILED))
 
 
@@ -57,7 +59,7 @@ class Written:
 async def write(nodes: Nodes, updates: Sequence[Update], *, patience_ms: int = PATIENCE_MS) -> list[Written]:
     """Write updates until a majority of the homes of each has it, or it is sure that none will.
 
-    Nodes that cannot be reached are tried again for `patience_ms`, since a write is idempotent;
+    Nodes and devices that fail are tried again for `patience_ms`, since a write is idempotent;
     staged bytes die with their connection and are not. The ring is caught up with where it changed.
     """
     loop = asyncio.get_running_loop()
@@ -70,8 +72,8 @@ async def write(nodes: Nodes, updates: Sequence[Update], *, patience_ms: int = P
         except StaleNode as stale:
             await nodes.catch_up(stale.node, stale.cause)
             continue
-        unreachable = attempt.unreachable and repeatable
-        if all(one.durable for one in written) or not unreachable or loop.time() > give_up:
+        settled = all(one.durable or one.refusals & _FINAL for one in written)
+        if settled or not repeatable or loop.time() > give_up:
             return written
         await asyncio.sleep(RETRY_MS / 1000)
 
@@ -84,7 +86,6 @@ class _Attempt:
         self.epoch = nodes.epoch
         self.updates = updates
         self.written = [Written() for _ in updates]
-        self.unreachable = False
         self._quorums: list[WriteQuorum] = []
         self._by_node: dict[str, tuple[list[CommitWrite], list[Buffer], list[int]]] = {}
         for index in range(len(updates)):
@@ -185,7 +186,6 @@ class _Attempt:
     def _node_failed(self, node: str, error: Unavailable) -> None:
         if isinstance(error, NodeUnreachable):
             self.nodes.note_down(node)
-            self.unreachable = True
         writes, _, owners = self._by_node[node]
         for index, one in zip(owners, writes, strict=True):
             for device in one.devices:
