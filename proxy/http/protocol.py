@@ -221,6 +221,10 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _begin_body(self, head: RequestHead) -> BodyStream:
         length = head.content_length
+        if head.expects_continue and (length == 0 or self._start < self._end):
+            # Also to a client that does not wait: botocore, once it has had a final answer without it,
+            # misreads the next answer on the connection that comes with it.
+            self._writer.send_continue()
         if length == 0:
             return _EMPTY_BODY
         body = self._receiving = RequestBody(self, length, expects_continue=head.expects_continue)

@@ -232,11 +232,12 @@ def test_continue_is_sent_when_the_body_is_asked_for() -> None:
             assert (await response_from(reader))[0] == 100
             writer.write(b"hello")
             assert (await response_from(reader))[2] == b"hello"
-            # A client that does not wait gets no needless 100.
-            writer.write(
-                b"PUT / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\nhello"
-            )
-            assert (await response_from(reader))[2] == b"hello"
+            # A client that does not wait gets one all the same, also for an empty body.
+            for body in (b"hello", b""):
+                length = b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(body)
+                writer.write(b"PUT / HTTP/1.1\r\n" + HOST + length + body)
+                assert (await response_from(reader))[0] == 100
+                assert (await response_from(reader))[2] == body
 
     run(main)
 
