@@ -71,6 +71,18 @@ class Stream:
         assert self._call.inbound is not None
         return self._call.inbound.chunks()
 
+    def submit(
+        self, op: str, args: object, body: Buffer | Sequence[Buffer] = b"", *, deadline_ms: int
+    ) -> asyncio.Future[Reply]:
+        """Start a call on the connection of this stream, even while its server drains.
+
+        For calls that belong to what the stream has brought. Raises NodeUnreachable where it broke.
+        """
+        connection = self._call.connection
+        if connection.closed:
+            raise NodeUnreachable("the connection of the stream has ended")
+        return connection.start(op, args, body, connection.loop.time() + deadline_ms / 1000)
+
     def cancel(self) -> None:
         """Give the call up, unless it has ended."""
         self._call.cancel()

@@ -118,6 +118,20 @@ class StageSession:
         self._reply = asyncio.ensure_future(self._stream.finish())
         return dict(await self._stream.head())
 
+    def submit_commit(
+        self,
+        writes: Sequence[CommitWrite],
+        body: Sequence[Buffer] = (),
+        *,
+        epoch: int,
+        deadline_ms: int = DEADLINE_MS,
+    ) -> asyncio.Future[Reply]:
+        """Start the commit that takes what is staged, on the session's own connection.
+
+        So it gets through to a node that drains, and waits for just this. See NodeClient.submit_commit.
+        """
+        return self._stream.submit(Op.COMMIT, pack_commit(epoch, writes, body), body, deadline_ms=deadline_ms)
+
     def close(self) -> None:
         """End the session: what no commit has taken by now is thrown away."""
         self._stream.cancel()

@@ -7,8 +7,8 @@ slowest that still keeps up, while a thread hashes the same chunk.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 
 from model.errors import DeviceFull, IncompleteBody, NotEnoughReplicas, StaleRing, Unavailable
 from objectd.client import StageSession
@@ -16,21 +16,21 @@ from proxy.operations.digester import Digester
 from proxy.operations.nodes import Nodes
 from proxy.operations.quorum import Verdict, WriteQuorum
 from proxy.operations.types import BodySource, Buffer, Digests
+from proxy.operations.write import Staged
 
 
 @dataclass(slots=True)
 class ReceivedBody:
-    """A whole body: `payload` in memory, or `staged` on devices (staging id by device)."""
+    """A whole body: `payload` in memory, or `staged` on devices; neither where it is empty."""
 
     digests: Digests
     payload: Buffer | None = None
-    staged: Mapping[int, int] | None = None
-    sessions: list[StageSession] = field(default_factory=list)
+    staged: Staged | None = None
 
     def close(self) -> None:
         """Throw away what was staged and not committed."""
-        for session in self.sessions:
-            session.close()
+        if self.staged is not None:
+            self.staged.close()
 
 
 async def receive(
@@ -78,7 +78,7 @@ async def _stage_rest(
         await staging.send(chunk, digester)
     digests = digester.digests()
     _check_length(digests.size, rest.length)
-    return ReceivedBody(digests, staged=await staging.finish(), sessions=staging.sessions)
+    return ReceivedBody(digests, staged=await staging.finish())
 
 
 def _check_length(size: int, length: int | None) -> None:
@@ -98,6 +98,7 @@ class _Staging:
     def __init__(self, quorum: WriteQuorum) -> None:
         self._quorum = quorum
         self._by_session: dict[StageSession, list[int]] = {}
+        self._nodes: dict[StageSession, str] = {}
         self._last_error: Unavailable | None = None
 
     @property
@@ -124,6 +125,7 @@ class _Staging:
                 staging._fail(devices, error)
             else:
                 staging._by_session[session] = list(devices)
+                staging._nodes[session] = node
         return staging
 
     async def send(self, chunk: Buffer, digester: Digester) -> None:
@@ -135,8 +137,8 @@ class _Staging:
         for session, outcome in zip(self.sessions, outcomes, strict=True):
             self._note(session, outcome)
 
-    async def finish(self) -> dict[int, int]:
-        """Return the staging id on each device that has all of the bytes on stable storage."""
+    async def finish(self) -> Staged:
+        """Return where the bytes wait, all of them on stable storage."""
         sessions = self.sessions
         outcomes = await asyncio.gather(*(one.finish() for one in sessions), return_exceptions=True)
         staged: dict[int, int] = {}
@@ -147,7 +149,7 @@ class _Staging:
                 staged |= outcome
             else:
                 self._note(session, outcome)
-        return staged
+        return Staged(staged, {self._nodes[session]: session for session in self._by_session})
 
     def _note(self, session: StageSession, outcome: object) -> None:
         if isinstance(outcome, Unavailable):

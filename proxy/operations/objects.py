@@ -106,15 +106,16 @@ class Objects:
         """
         if precondition is not None:
             await self._check(path, precondition)
+        elif body.length is None or body.length > self.inline_bytes_max:
+            # Staged bytes can be committed only once: learn the newest stamp before, so that what may
+            # hide this write was under way at the same time.
+            await self.look_up(path)
         received = await receive(
             self.nodes, self._key(path), body, new.checksums, inline_bytes_max=self.inline_bytes_max
         )
         try:
             if new.verify is not None:
                 new.verify(received.digests)
-            if received.staged is not None:
-                # Learn the newest stamp first: staged bytes can be committed only once.
-                await self.look_up(path)
             return await self._store(path, new, received)
         finally:
             received.close()

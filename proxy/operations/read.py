@@ -21,7 +21,7 @@ from objectd.contract import Origin
 from proxy.operations.nodes import Nodes, StaleNode
 from proxy.operations.quorum import ReadQuorum
 from proxy.operations.types import Buffer
-from proxy.operations.write import PATIENCE_MS, RETRY_MS, Update, write
+from proxy.operations.write import PATIENCE_MS, RETRY_MS, Staged, Update, write
 
 WHOLE: Final = (0, None)
 
@@ -201,9 +201,10 @@ async def _copy_with_bytes(nodes: Nodes, found: Found, device: int, length: int)
     try:
         async for chunk in read_payload(nodes, found, 0, length):
             await session.send(bytes(chunk))
-        staged = await session.finish()
+        ids = await session.finish()
+        staged = Staged(ids, {nodes.epoch.node_of(device): session})
         update = Update(found.entry, staged=staged, origin=Origin.REPAIR, only=(device,))
-        return device in staged and (await write(nodes, (update,), patience_ms=0))[0].durable
+        return device in ids and (await write(nodes, (update,), patience_ms=0))[0].durable
     finally:
         session.close()
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from model.entry import Entry
 from model.errors import NodeUnreachable, StaleRing, Unavailable
 from model.stamp import ZERO, Stamp
+from objectd.client import StageSession
 from objectd.contract import CommitWrite, Origin, Outcome, unpack_commit_reply
 from proxy.operations.nodes import Nodes, StaleNode
 from proxy.operations.quorum import Verdict, WriteQuorum, majority
@@ -26,16 +27,29 @@ _DEVICE_TROUBLE: Final = frozenset((Outcome.FULL, Outcome.FAILED))
 
 
 @dataclass(frozen=True, slots=True)
+class Staged:
+    """A payload that its nodes have: the staging id on each device, and the session with each node."""
+
+    ids: Mapping[int, int]
+    sessions: Mapping[str, StageSession]
+
+    def close(self) -> None:
+        """Throw away what no commit has taken."""
+        for session in self.sessions.values():
+            session.close()
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
     """One entry to write.
 
-    `payload` is the object's bytes, or `staged` the staging id of them on each device. `guard` is
+    `payload` is the object's bytes, or `staged` says where they wait. `guard` is
     the key of the container that must live. `only` restricts a repair to some of the homes.
     """
 
     entry: Entry
     payload: Buffer | None = None
-    staged: Mapping[int, int] | None = None
+    staged: Staged | None = None
     guard: bytes | None = None
     if_empty: bool = False
     origin: Origin = Origin.CLIENT
@@ -87,6 +101,7 @@ class _Attempt:
         self.updates = updates
         self.written = [Written() for _ in updates]
         self._quorums: list[WriteQuorum] = []
+        self._sessions: dict[str, StageSession] = {}
         self._by_node: dict[str, tuple[list[CommitWrite], list[Buffer], list[int]]] = {}
         for index in range(len(updates)):
             self._place(index)
@@ -124,7 +139,9 @@ class _Attempt:
             payload = len(body) - 1
         staged = None
         if update.staged is not None:
-            staged = {device: update.staged[device] for device in devices if device in update.staged}
+            self._sessions |= update.staged.sessions
+            ids = update.staged.ids
+            staged = {device: ids[device] for device in devices if device in ids}
         entry = update.entry
         writes.append(
             CommitWrite(
@@ -137,9 +154,9 @@ class _Attempt:
         """Send everything; return once each update is durable or known to have failed."""
         calls: dict[asyncio.Future[Any], str] = {}
         for node, (writes, body, _) in self._by_node.items():
+            target = self._sessions.get(node) or self.nodes.client(node)
             try:
-                call = self.nodes.client(node).submit_commit(writes, body, epoch=self.epoch.number)
-                calls[call] = node
+                calls[target.submit_commit(writes, body, epoch=self.epoch.number)] = node
             except Unavailable as error:
                 self._node_failed(node, error)
         waiting: set[asyncio.Future[Any]] = set(calls)
