@@ -80,6 +80,7 @@ class DiskStore:
         self._flushed_ms = now_ms()
         self._tried_ms = 0
         self._is_opening = False
+        self._was_mounted = False
         self._large_commits: LargeCommits | None = None
 
     @classmethod
@@ -118,7 +119,7 @@ class DiskStore:
                 self._path,
                 self.device_id,
                 part_power=self._part_power,
-                create=self._create,
+                create=self._may_format(),
                 options=self._options,
                 files=self._files,
                 failed=self._failed,
@@ -128,6 +129,7 @@ class DiskStore:
             self._health.not_opened(f"it cannot be opened: {error}")
             return
         self._health.opened()
+        self._was_mounted = self._path.is_mount()
         self._engine = engine
         self._pipeline = self._make_pipeline(engine)
         self._large_commits = LargeCommits(engine.index, self._pipeline, self._drop_files)
@@ -144,6 +146,10 @@ class DiskStore:
         self._compactor = Compactor(engine, self._pipeline, mender, now_ms=self._now_ms)
         for volume_id, start, end in engine.recovered.damaged:
             self._health.tell(f"volume {volume_id:08x} is damaged from byte {start} to {end}", None)
+
+    def _may_format(self) -> bool:
+        """Say whether an empty folder may be formatted: not the bare mount point of a disk that went."""
+        return self._create and (not self._was_mounted or self._path.is_mount())
 
     def _make_pipeline(self, engine: Engine) -> Pipeline:
         options = self._options

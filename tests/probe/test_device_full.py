@@ -1,4 +1,4 @@
-"""A real file system runs full under a device: writes are refused, the device lives, nothing is lost."""
+"""A real file system runs full under a device, or is unmounted: the device lives, nothing is lost."""
 
 from __future__ import annotations
 
@@ -14,23 +14,53 @@ import pytest
 from model.entry import Kind
 from objectd.disk.store import DiskStore
 from objectd.store import Health, Outcome, Write
-from tests.contract.stores import PART_POWER, SMALL, object_entry, object_key, outcome, payload_of, put
+from tests.contract.stores import PART_POWER, SMALL, Clock, object_entry, object_key, outcome, payload_of, put
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 24 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting needs root")
     folder = tmp_path / "disk"
     folder.mkdir()
+    mount(folder)
+    yield folder
+    unmount(folder)
+
+
+def mount(folder: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
     made = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], check=False, capture_output=True
     )
     if made.returncode:
         pytest.skip(f"cannot mount here: {made.stderr.decode()}")
-    yield folder
+
+
+def unmount(folder: Path) -> None:
+    # Lazily: a store under test may still have files of it open.
     subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_disk_that_is_unmounted_is_not_replaced_by_its_mount_point(small_disk: Path) -> None:
+    clock = Clock()
+
+    async def run() -> None:
+        store = DiskStore.open(small_disk, 1, part_power=PART_POWER, create=True, options=SMALL, now_ms=clock)
+        assert await outcome(store, put(1, 10, b"x")) is Outcome.STORED
+        unmount(small_disk)
+        try:
+            assert await store.check() is Health.FAILED
+            assert list(small_disk.iterdir()) == []
+        finally:
+            mount(small_disk)
+        # Another disk in its place is taken.
+        clock.now_ms += 60_000
+        assert await store.check() is Health.OK
+        assert await outcome(store, put(1, 10, b"x")) is Outcome.STORED
+        await store.close()
+
+    asyncio.run(run())
 
 
 def test_a_disk_runs_full_and_is_freed_again(small_disk: Path) -> None:
