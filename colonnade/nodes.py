@@ -12,7 +12,7 @@ from colonnade.control import RESTART_DEADLINE_MS, Control, ask_supervisor
 from colonnade.folder import Folder, FolderError, read_json
 from colonnade.journal import Echo, Journal
 from colonnade.process import READY_FD, Launch
-from colonnade.slot import Replacement, Revival, SlotPlan
+from colonnade.slot import Replacement, Revival, SlotPlan, State
 from colonnade.supervisor import Supervisor
 from model.errors import ColonnadeError
 
@@ -28,8 +28,14 @@ async def run_nodes(
     Raises StartFailed. A node whose supervisor dies is started again, as any process is.
     """
     journal = Journal(folders[0].log / "nodes.log", node="all", echo=echo)
-    supervisor = Supervisor([[_plan(folder) for folder in folders]], log=journal.log, changed=lambda: None)
     stop = asyncio.Event()
+
+    def changed() -> None:
+        if all(slot.state is State.STOPPED for slot in supervisor.slots()):
+            # `colonnade stop` has ended every node.
+            stop.set()
+
+    supervisor = Supervisor([[_plan(folder) for folder in folders]], log=journal.log, changed=changed)
 
     async def roll() -> None:
         # One node after the other: with two objectds away at once no majority would be left.

@@ -36,6 +36,15 @@ def test_three_nodes_serve_with_any_one_stopped_and_take_it_back(tmp_path: Path)
             assert client.get_object(Bucket="shared", Key="during/029")["Body"].read() == b"2" * 3000
 
 
+def test_one_command_stops_all_nodes_and_whoever_keeps_them(tmp_path: Path) -> None:
+    colony = Colony(tmp_path / "data", nodes=3, devices=1, workers=1)
+    colony.start()
+    pids = [pid for node in (1, 2, 3) for found in colony.pids_of(node).values() for pid in found]
+    colony.command("stop")
+    colony.wait_ended()
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
 def test_a_node_joins_over_tcp_and_serves_what_was_there(tmp_path: Path) -> None:
     with Colony(tmp_path / "one", devices=3, workers=1) as colony:
         s3 = s3_client(colony.s3_endpoint, colony.access_key, colony.secret_key)

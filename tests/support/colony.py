@@ -124,6 +124,12 @@ class Colony:
         for popen in running:
             self._end(popen)
 
+    def wait_ended(self) -> None:
+        """Wait until the colony has ended by itself. Raises ColonyFailed."""
+        popen, self._popen = self._popen, None
+        if popen is not None:
+            self._end(popen)
+
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of `colonnade` on this colony, with --data at its end."""
         command = [sys.executable, "-m", "colonnade", *arguments, "--data", str(self.data)]
