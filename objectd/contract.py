@@ -74,6 +74,8 @@ class Notice(StrEnum):
 
     DEVICE = "device"
     """[device, Health, reason]: a device went bad or came back."""
+    SETTINGS = "settings"
+    """The keys of containers and accounts whose entries have just changed: what is remembered is old."""
     RING = "ring"
     """The epoch adopted just now."""
 

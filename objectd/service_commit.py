@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from kit.rpc import Reply
 from kit.rpc_server import Call
-from model.entry import from_row
+from model.entry import Table, from_row
 from model.errors import BadRequest, ColonnadeError
 from model.stamp import ZERO
+from objectd.contract import Notice
 from objectd.service_stage import Stagings
 from objectd.service_state import NodeState
 from objectd.store import Buffer, Origin, Outcome, Store, Write, Written
@@ -27,6 +28,7 @@ from objectd.store import Buffer, Origin, Outcome, Store, Write, Written
 _FAILED: Final = Written(Outcome.FAILED, ZERO)
 _ORIGINS: Final = {int(origin): origin for origin in Origin}
 _POSITIVE_MAX: Final = Outcome.KNOWN
+_SETTINGS_TABLES: Final = (Table.CONTAINER, Table.ACCOUNT)
 _UNTAKEN: Final = (Outcome.FULL, Outcome.FAILED)
 
 _log = logging.getLogger(__name__)
@@ -50,7 +52,22 @@ class Commits:
         stores = self._state.stores
         for device, (indexes, batch) in lanes.items():
             joined.start(device, stores[device], indexes, batch)
-        return joined.answer()
+        answer = joined.answer()
+        settings = [write[0] for write in writes if write[0][0] in _SETTINGS_TABLES]
+        if settings:
+            self._tell_of_settings(settings, answer)
+        return answer
+
+    def _tell_of_settings(self, keys: list[bytes], answer: Reply | asyncio.Future[Reply]) -> None:
+        """Have clients forget containers that change, before the one who changed them hears of it."""
+
+        def tell(_: object) -> None:
+            self._state.push(Notice.SETTINGS, keys)
+
+        if isinstance(answer, asyncio.Future):
+            answer.add_done_callback(tell)
+        else:
+            tell(answer)
 
     def confirm_all(self, confirmations: Sequence[Any]) -> None:
         """Tell each device which whole writes are done."""

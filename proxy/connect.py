@@ -96,6 +96,8 @@ def _take_notice(nodes: Nodes, node: str, op: str, args: Any) -> None:
         device, health, _ = args
         if health == Health.FAILED:
             nodes.note_down(device)
+    elif op == Notice.SETTINGS:
+        nodes.settings_changed(args)
     elif op == Notice.RING and args > nodes.epoch.number:
         nodes.keep(asyncio.ensure_future(_follow(nodes, node, args)))
 

@@ -42,6 +42,8 @@ class Containers:
         self.nodes = nodes
         self._cache_s = cache_ms / 1000
         self._cached: OrderedDict[ContainerPath, tuple[float, Container]] = OrderedDict()
+        self._changed = 0
+        nodes.on_settings = self._forget
 
     # Look-up.
 
@@ -63,6 +65,7 @@ class Containers:
         now = time.monotonic()
         if not fresh and (cached := self._cached.get(path)) is not None and cached[0] > now:
             return cached[1]
+        changed = self._changed
         found = await find(self.nodes, self._key(path))
         if found is not None:
             self.nodes.clock.observe(found.entry.newest)
@@ -71,10 +74,20 @@ class Containers:
             self._cached.pop(path, None)
             return None
         container = Container.of(path, unpack_container(found.entry.value), found.entry)
-        self._cached[path] = (now + self._cache_s, container)
+        if changed == self._changed:
+            # Nothing changed while this was fetched, so it is not older than the latest notice.
+            self._cached[path] = (now + self._cache_s, container)
         if len(self._cached) > CACHED_MAX:
             self._cached.popitem(last=False)
         return container
+
+    def _forget(self, key: bytes) -> None:
+        """Drop what is remembered under a key: a node says that it has just changed."""
+        self._changed += 1
+        for path, (_, container) in self._cached.items():
+            if container.entry.key == key:
+                del self._cached[path]
+                return
 
     # Change.
 

@@ -69,6 +69,8 @@ class Nodes:
         self._unconfirmed: dict[str, list[Confirmation]] = {}
         self._confirm_timer: asyncio.TimerHandle | None = None
         self._background: set[asyncio.Future[Any]] = set()
+        self.on_settings: Callable[[bytes], None] | None = None
+        """Called with the key of a container or account that has just changed somewhere."""
 
     def client(self, node: str) -> NodeClient:
         """Return the client of a node, made at the first use."""
@@ -144,6 +146,12 @@ class Nodes:
         _log.info("ring epoch adopted", extra={"before": self.epoch.number, "after": live.epoch.number})
         self._live = live
         self.epoch = live.epoch
+
+    def settings_changed(self, keys: Iterable[bytes]) -> None:
+        """Hear from a node that the settings of containers or accounts have changed."""
+        if self.on_settings is not None:
+            for key in keys:
+                self.on_settings(key)
 
     # Confirmations.
 

@@ -47,7 +47,10 @@ async def enter(call: Call, wanted: Permission, *, bucket: str = "") -> Containe
         return path
     container = await call.colony.container(path)
     if not bucket_allows(call, container, wanted):
-        raise S3Error("AccessDenied")
+        # What this process remembers of a bucket may be older than a grant: look again.
+        container = await call.colony.container(path, fresh=True)
+        if not bucket_allows(call, container, wanted):
+            raise S3Error("AccessDenied")
     return path
 
 

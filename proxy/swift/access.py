@@ -16,6 +16,7 @@ from proxy.auth.acl import Access, acl_admits, acl_groups, parse_acl
 from proxy.auth.tempauth import TOKEN_PREFIX
 from proxy.http.messages import Request
 from proxy.identity.users import ACCOUNT_PREFIX, RESELLER_READER, User
+from proxy.operations.types import Container
 from proxy.swift.call import Call, Services
 from proxy.swift.errors import Refused
 
@@ -47,17 +48,25 @@ async def authorize(call: Call, path: ContainerPath, access: Access) -> None:
         user.owns(path.account) or (RESELLER_READER in user.roles and access is not Access.WRITE)
     ):
         return
-    try:
-        container = await call.colony.container(path)
-    except NoSuchContainer as error:
-        raise denied(call) from error
-    text = container.settings.get(ACL_WRITE if access is Access.WRITE else ACL_READ)
-    if text:
-        groups = _NO_GROUPS if user is None else acl_groups(user.account, user.name, user.groups)
-        acl = parse_acl(text.decode("utf-8", "surrogateescape"))
-        if acl_admits(acl, access, groups=groups, referrer=call.headers.get("referer")):
+    # What this process remembers of a container may be older than a grant: look again before refusing.
+    for fresh in (False, True):
+        try:
+            container = await call.colony.container(path, fresh=fresh)
+        except NoSuchContainer as error:
+            raise denied(call) from error
+        if _acl_lets_in(call, container, access):
             return
     raise denied(call)
+
+
+def _acl_lets_in(call: Call, container: Container, access: Access) -> bool:
+    text = container.settings.get(ACL_WRITE if access is Access.WRITE else ACL_READ)
+    if not text:
+        return False
+    user = call.user
+    groups = _NO_GROUPS if user is None else acl_groups(user.account, user.name, user.groups)
+    acl = parse_acl(text.decode("utf-8", "surrogateescape"))
+    return acl_admits(acl, access, groups=groups, referrer=call.headers.get("referer"))
 
 
 def require_owner(call: Call) -> None:
