@@ -15,6 +15,7 @@ from kit.cluster_key import read_cluster_key
 from model.errors import ColonnadeError, NodeUnreachable, Unavailable
 from objectd.client import NodeClient
 from objectd.contract import DeviceStatus, Health, NodeStatus, Phase, split_epoch
+from replicator.client import ReplicatorClient
 from ring import loader
 from ring.ringfile import decode
 from ring.table import Ring
@@ -39,15 +40,17 @@ async def gather_status(folder: Folder) -> dict[str, Any]:
             f"no colony runs at {folder.root}; start it with `colonnade up --data {folder.root}`"
         )
     supervisors = await asyncio.gather(*(_supervisor(one) for one in here))
+    replicators = [found for one in here if (found := await _replicator(one)) is not None]
     ring, phase = await _ring(folder)
     nodes = await _nodes(folder, ring) if ring is not None else []
-    problems = _problems(nodes, supervisors)
+    problems = _problems(nodes, supervisors) + _losses(replicators)
     return {
         "data": str(folder.root),
         "healthy": not problems,
         "problems": problems,
         "ring": None if ring is None else _ring_words(ring, phase),
         "nodes": nodes,
+        "replicators": replicators,
         "supervisors": supervisors,
         "gathered_ms": time.time_ns() // 1_000_000,
     }
@@ -60,6 +63,18 @@ async def _supervisor(folder: Folder) -> dict[str, Any]:
         return {"data": str(folder.root), "state": "not answering", "reason": str(error), "processes": []}
     endpoints = found.pop("endpoints")
     return {"data": str(folder.root), "s3": endpoints["s3"], "swift": endpoints["swift"], **found}
+
+
+async def _replicator(folder: Folder) -> dict[str, Any] | None:
+    """Return what a node's replicator says of itself (see replicator.report), None where it is silent."""
+    run = read_settings(folder.config).node.run
+    client = ReplicatorClient.at(run, read_cluster_key(folder.cluster_key), name="colonnade status")
+    try:
+        return await client.status(deadline_ms=DEADLINE_MS)
+    except Unavailable:
+        return None
+    finally:
+        await client.close()
 
 
 async def _ring(folder: Folder) -> tuple[Ring | None, Phase]:
@@ -154,6 +169,14 @@ def _device_row(status: DeviceStatus, node: str, name: str) -> dict[str, Any]:
         "quarantined_count": status.quarantined_count,
         "oldest_verified_ms": status.oldest_verified_ms,
     }
+
+
+def _losses(replicators: Sequence[dict[str, Any]]) -> list[str]:
+    return [
+        f"{found['lost']} records that {found['node']} leads have no good copy left"
+        for found in replicators
+        if found.get("lost")
+    ]
 
 
 def _problems(nodes: Sequence[dict[str, Any]], supervisors: Sequence[dict[str, Any]]) -> list[str]:

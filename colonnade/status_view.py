@@ -18,8 +18,7 @@ def render_status(found: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_headline(found)]
     parts += [Text(f"  ! {problem}", style="bold red") for problem in found["problems"]]
     parts += [Text(""), _devices(found), Text(""), _processes(found)]
-    waiting = sum(node.get("repairs_waiting", 0) for node in found["nodes"])
-    parts.append(Text(f"\nRepair hints waiting: {waiting}."))
+    parts += [Text(""), *(Text(_repair(replicator)) for replicator in found["replicators"])]
     return Group(*parts)
 
 
@@ -43,6 +42,31 @@ def human_duration(ms: float) -> str:
     if seconds < 86400:
         return f"{seconds // 3600} h {seconds % 3600 // 60} min"
     return f"{seconds // 86400} d {seconds % 86400 // 3600} h"
+
+
+def _repair(replicator: Mapping[str, Any]) -> str:
+    """Return one line on what a node's replicator has before it, and until when."""
+    parts = []
+    moving = replicator.get("moving") or {}
+    if moving.get("total"):
+        parts.append(f"moving for the new ring: {moving['done']:,} of {moving['total']:,} partitions")
+    for key, words in (
+        ("partitions_left", "partitions out of step"),
+        ("queue", "repairs waiting"),
+        ("pending", "unfinished writes"),
+        ("strays_left", "partitions to hand back"),
+    ):
+        if replicator.get(key):
+            parts.append(f"{replicator[key]:,} {words}")
+    if replicator.get("filling"):
+        parts.append(f"filling devices {', '.join(map(str, replicator['filling']))}")
+    if not parts:
+        if not replicator.get("last_round_ms"):
+            return f"{replicator['node']}: first comparison of replicas under way"
+        return f"{replicator['node']}: in step"
+    eta = replicator.get("eta_s")
+    rest = f"; done in about {human_duration(eta * 1000)}" if eta is not None else ""
+    return f"{replicator['node']}: {', '.join(parts)}{rest}"
 
 
 def _headline(found: Mapping[str, Any]) -> Text:

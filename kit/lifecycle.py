@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -25,10 +26,13 @@ class Lifecycle:
         """Set by the first SIGTERM or SIGINT: finish what is in flight, then return."""
         self._ready_fd = ready_fd
 
-    def ready(self) -> None:
-        r"""Tell the supervisor, once, that this process serves: "READY\n" on the descriptor it gave."""
+    def ready(self, **said: str) -> None:
+        r"""Tell the supervisor, once, that this process serves: "READY\n" on the descriptor it gave.
+
+        What is said beside it (`admin`, say, the URL of this process's figures) goes as a line of JSON.
+        """
         if self._ready_fd is not None:
-            os.write(self._ready_fd, READY_LINE)
+            os.write(self._ready_fd, json.dumps(said).encode() + b"\n" if said else READY_LINE)
             os.close(self._ready_fd)
             self._ready_fd = None
 

@@ -86,10 +86,10 @@ async def serve(said: Arguments, settings: Settings, lifecycle: Lifecycle) -> No
         socket = Path(settings.node.run) / SOCKET
         await server.listen(f"unix:{socket}")
         os.chmod(socket, SOCKET_MODE)
-        await admin.listen(said.admin)
+        admin_address = await admin.listen(said.admin)
         await peers.look_around()
         engine.start()
-        lifecycle.ready()
+        lifecycle.ready(admin="http://" + admin_address.removeprefix("tcp:"))
         await lifecycle.draining.wait()
     finally:
         await engine.stop()

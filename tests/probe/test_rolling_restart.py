@@ -8,12 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.support.colony import Colony
 from tests.support.mixed_load import s3_client
 
 CLIENTS = 4
+# Whole colonies start and stop here, on machines that do much else.
+pytestmark = pytest.mark.timeout(300)
+
 WAIT_S = 90.0
 
 

@@ -19,6 +19,9 @@ import swiftclient
 from tests.support.colony import Colony
 from tests.support.mixed_load import s3_client
 
+# Whole colonies start and stop here, on machines that do much else.
+pytestmark = pytest.mark.timeout(300)
+
 WAIT_S = 30.0
 
 
