@@ -75,9 +75,9 @@ def _headline(found: Mapping[str, Any]) -> Text:
     text.append(f"   {found['data']}")
     ring = found["ring"]
     if ring is None:
-        return text.append("   no ring")
+        return text.append("\nno ring")
     text.append(
-        f"   ring version {ring['version']}, {ring['phase_words']}   "
+        f"\nring version {ring['version']}, {ring['phase_words']}   "
         f"{ring['partitions']} partitions × {ring['replicas']} replicas on {ring['devices']} devices"
     )
     return text
