@@ -100,7 +100,7 @@ class Comparer:
         at = span.lo
         while at < span.hi:
             page = await self.page(most, at, span.hi)
-            full = len(page) >= PAGE_ENTRIES or _is_cut(page)
+            full = len(page) >= PAGE_ENTRIES or is_cut(page)
             end = page[-1].key + b"\0" if full else span.hi
             others = [device for device in span.counts if device != most]
             answers = await asyncio.gather(*(self._all(device, at, end, span) for device in others))
@@ -118,7 +118,7 @@ class Comparer:
         while True:
             page = await self.page(device, lo, hi)
             entries += page
-            if len(page) < PAGE_ENTRIES and not _is_cut(page):
+            if len(page) < PAGE_ENTRIES and not is_cut(page):
                 return entries
             lo = page[-1].key + b"\0"
 
@@ -135,11 +135,11 @@ class Comparer:
             page = await self.page(device, lo, hi)
             if page:
                 yield page
-            if len(page) < PAGE_ENTRIES and not _is_cut(page):
+            if len(page) < PAGE_ENTRIES and not is_cut(page):
                 return
             lo = page[-1].key + b"\0"
 
 
-def _is_cut(page: Sequence[RawEntry]) -> bool:
+def is_cut(page: Sequence[RawEntry]) -> bool:
     """Say whether a page may have been ended by its bytes rather than by the end of the range."""
     return sum(len(raw.key) + len(raw.row) for raw in page) > ROWS_BYTES_MAX // 2

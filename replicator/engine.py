@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ SCAN_S: Final = 60.0
 CHANGE_S: Final = 0.5
 """Between rounds while the ring changes."""
 RECONCILED_PER_STEP: Final = 1_000
+RECONCILED_AT_ONCE: Final = 16
 
 _log = logging.getLogger(__name__)
 
@@ -168,8 +170,9 @@ class Engine:
                 continue
             mine = [one for one in pending if self._is_mine(one.key, one.age_ms)]
             seen += len(pending)
-            for one in mine[:RECONCILED_PER_STEP]:
-                done += await self.reconciler.reconcile(one, device)
+            for at in range(0, min(len(mine), RECONCILED_PER_STEP), RECONCILED_AT_ONCE):
+                batch = mine[at : at + RECONCILED_AT_ONCE]
+                done += sum(await asyncio.gather(*(self.reconciler.reconcile(one, device) for one in batch)))
         self.reconciled_count += done
         self.pending_count = seen - done
         return done >= RECONCILED_PER_STEP

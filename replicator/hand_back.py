@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from model.entry import Entry, Table, fingerprint, from_row, merge
-from model.errors import Unavailable
+from model.errors import StaleRing, Unavailable
 from model.stamp import Stamp
 from objectd.contract import RawEntry
-from replicator.compare import Comparer
+from replicator.compare import Comparer, is_cut
 from replicator.containers import Settlement
 from replicator.keys import Keys, Looked
 from replicator.peers import Peers
@@ -22,6 +22,9 @@ from replicator.survey import Survey
 
 TABLES: Final = (Table.INDEX, Table.OBJECT, Table.CONTAINER, Table.ACCOUNT)
 """In the order in which they are brought in step: rows before the container that they must allow to go."""
+CLOSE_ENTRIES_MIN: Final = 256
+CLOSE_RATIO: Final = 8
+"""A home that holds no more than so many times a page's entries between its ends gives them all at once."""
 _DIGEST_MODULUS: Final = 1 << 128
 
 _log = logging.getLogger(__name__)
@@ -49,18 +52,26 @@ class HandBack:
         self._settlement = settlement
         self.forgotten_count = 0
 
-    async def run(self, device: int, partition: int, survey: Survey, reclaimed: Stamp) -> bool:
+    async def pending_keys(self, device: int) -> frozenset[bytes]:
+        """Return the keys on a device whose writes are not known to be finished."""
+        client = self._peers.of_device(device)
+        pending = await client.pending(device, 0, epoch=self._peers.epoch.number)
+        return frozenset(one.key for one in pending)
+
+    async def run(
+        self, device: int, partition: int, survey: Survey, pending: frozenset[bytes], reclaimed: Stamp
+    ) -> bool:
         """Hand back one partition of a device; say whether nothing of it is left there.
 
-        Entries stay where a home is away, or where their write is pending: the reconciler comes first.
+        Entries stay where a home is away, and where their write is among the `pending`: the reconciler
+        comes first.
         """
         peers = self._peers
-        number = peers.epoch.number
         done = True
         try:
-            local = peers.of_device(device)
-            pending = {one.key for one in await local.pending(device, 0, epoch=number)}
             for table in TABLES:
+                if not survey.digest(device, table, partition):
+                    continue
                 lo, hi = key_range(table, partition, peers.epoch.part_power)
                 if await self._forget_known(device, table, partition, survey, pending):
                     continue
@@ -96,7 +107,31 @@ class HandBack:
         return True
 
     async def _page(self, device: int, page: Sequence[RawEntry], reclaimed: Stamp) -> bool:
-        looked = await asyncio.gather(*(self._keys.look_up(raw.key) for raw in page))
+        if not page:
+            return True
+        return await self._give(device, page, await self._look_up(page), reclaimed)
+
+    async def give(
+        self,
+        device: int,
+        rows: Mapping[int, Mapping[bytes, RawEntry]],
+        pending: frozenset[bytes],
+        reclaimed: Stamp,
+    ) -> bool:
+        """Hand back one partition of which all devices' rows are at hand; say whether nothing is left."""
+        ours = rows.get(device, {})
+        page = [raw for key, raw in ours.items() if key not in pending]
+        if not page:
+            return not ours
+        homes = self._peers.epoch.home_sets(page[0].key[1:17])
+        devices = tuple(dict.fromkeys(one for of in homes for one in of))
+        held = {one: rows.get(one, {}) for one in devices if one in self._peers.around.live}
+        looked = [_looked(raw.key, homes, {one: of.get(raw.key) for one, of in held.items()}) for raw in page]
+        return len(page) == len(ours) and await self._give(device, page, looked, reclaimed)
+
+    async def _give(
+        self, device: int, page: Sequence[RawEntry], looked: Sequence[Looked], reclaimed: Stamp
+    ) -> bool:
         strays = [_Stray(raw, one) for raw, one in zip(page, looked, strict=True)]
         planned: list[Transfer] = []
         drops: list[Drop] = []
@@ -108,7 +143,7 @@ class HandBack:
             rules = Rules(stray.looked.homes, frozenset((device,)), reclaimed)
             held = {**stray.looked.held, device: stray.raw}
             entry = from_row(key, stray.raw.row)
-            if stray.everybody_answered:
+            if stray.everybody_answered and not self._peers.around.filling.intersection(stray.looked.devices):
                 plan_key(plan, key, held, rules)
                 drops += plan.drops
                 if plan.drops:
@@ -132,6 +167,48 @@ class HandBack:
                 done = False
         self.forgotten_count += await self._comparer.mover.forget(drops)
         return done
+
+    async def _look_up(self, page: Sequence[RawEntry]) -> list[Looked]:
+        """Return what the homes hold of a page's keys: by one call for each home where they lie close."""
+        homes = self._peers.epoch.home_sets(page[0].key[1:17])
+        devices = tuple(dict.fromkeys(device for of in homes for device in of))
+        limit = max(CLOSE_ENTRIES_MIN, CLOSE_RATIO * len(page))
+        answers = await asyncio.gather(*(self._held_between(device, page, limit) for device in devices))
+        if any(answer is None for answer in answers):
+            return list(await asyncio.gather(*(self._keys.look_up(raw.key) for raw in page)))
+        looked = []
+        for raw in page:
+            held = {
+                device: answer.get(raw.key)
+                for device, answer in zip(devices, answers, strict=True)
+                if answer is not None
+            }
+            looked.append(_looked(raw.key, homes, held))
+        return looked
+
+    async def _held_between(
+        self, device: int, page: Sequence[RawEntry], limit: int
+    ) -> dict[bytes, RawEntry] | None:
+        """Return all that a home holds between the ends of a page; None where it is away or that is much."""
+        if device not in self._peers.around.live:
+            return None
+        try:
+            found = await self._peers.of_device(device).entries(
+                device, page[0].key, page[-1].key + b"\0", limit=limit, epoch=self._peers.epoch.number
+            )
+        except StaleRing:
+            raise
+        except Unavailable:
+            return None
+        return None if len(found) >= limit or is_cut(found) else {raw.key: raw for raw in found}
+
+
+def _looked(key: bytes, homes: tuple[tuple[int, ...], ...], held: Mapping[int, RawEntry | None]) -> Looked:
+    merged: Entry | None = None
+    for found in held.values():
+        if found is not None:
+            merged = merge(merged, from_row(key, found.row))
+    return Looked(key, homes, held, merged)
 
 
 def _missing(key: bytes, held: dict[int, RawEntry | None], ours: Entry) -> list[Transfer]:

@@ -55,6 +55,8 @@ class Peers:
         self.reply = ring
         self.epoch = Epoch(decode(ring.data), Phase(ring.phase))
         self.around = Neighbourhood()
+        self.entry_count = 0
+        """Entries on the fullest device, at the last look around."""
         self.stirred: Callable[[], None] = lambda: None
         """Called when a node tells that a device or the ring has changed."""
 
@@ -112,6 +114,9 @@ class Peers:
         nodes = self.nodes()
         statuses = dict(zip(nodes, await asyncio.gather(*map(self._status, nodes)), strict=True))
         await self._follow_ring({node: one.epoch for node, one in statuses.items() if one is not None})
+        self.entry_count = max(
+            (of.entry_count for one in statuses.values() if one is not None for of in one.devices), default=0
+        )
         before, self.around = self.around, _neighbourhood(statuses, nodes)
         return before != self.around
 
@@ -174,7 +179,7 @@ class Peers:
         live = [device for device in devices if device in self.around.live]
         answers = await asyncio.gather(*(self._digests(device) for device in live))
         digests = {device: one for device, one in zip(live, answers, strict=True) if one is not None}
-        return Survey(number, digests, self.around.filling)
+        return Survey(number, digests, self.around.filling, self.entry_count)
 
     async def _digests(self, device: int) -> dict[Table, Digests] | None:
         try:

@@ -21,6 +21,8 @@ class Survey:
     epoch: int
     digests: Mapping[int, Mapping[Table, Digests]]
     filling: frozenset[int] = frozenset()
+    entry_count: int = 0
+    """Entries on the fullest device."""
 
     @property
     def reached(self) -> frozenset[int]:

@@ -24,6 +24,7 @@ from replicator.places import all_homes, home_sets, partitions_led
 from replicator.plan import Rules, reached_majority, stamp_before
 from replicator.rates import Meter
 from replicator.survey import Deferrals, Discord, Survey, discords, steady, strays
+from replicator.sweep import Sweep, Target, is_worth_while
 from replicator.transition import Decision, Move, Progress, decide
 from ring.epoch import Phase
 
@@ -33,6 +34,8 @@ STEADY_S: Final = 0.25
 DEFERRALS_MAX: Final = 5
 DOUBT_AGE_S_MIN: Final = 3_600
 """No entry younger than this is ever taken for one that was deleted and forgotten."""
+STRAYS_MS: Final = 60_000
+"""Between two looks at what stays with a stand-in because a home is away."""
 COORDINATOR_PATIENCE: Final = 3
 """Rounds after which the coordinator copies itself what other nodes lead and have not copied."""
 
@@ -64,11 +67,13 @@ class Synchronizer:
         self.on_progress: Callable[[int, int], None] = lambda done, total: None
         self._comparer = comparer
         self._hand_back = hand_back
+        self._sweeper = Sweep(peers, comparer)
         self._now_ms = now_ms
         self._steady_s = steady_s
         self._deferrals = Deferrals()
         self._whole: dict[int, set[int]] = {}
         self._rounds_waited = 0
+        self._strays_due_ms = 0
         self._neighbours: tuple[int, frozenset[int]] = (-1, frozenset())
 
     async def round(self) -> bool:
@@ -127,6 +132,9 @@ class Synchronizer:
         slots = asyncio.Semaphore(PARTITIONS_AT_ONCE)
         self.partitions_left = len(found)
         mended = 0
+        count = self.peers.epoch.ring.partition_count
+        if is_worth_while(len(found), count, survey.entry_count):
+            return await self._sweep(found, survey)
 
         async def mend(one: Discord) -> None:
             nonlocal mended
@@ -138,6 +146,25 @@ class Synchronizer:
 
         await asyncio.gather(*(mend(one) for one in found))
         return mended
+
+    async def _sweep(self, found: Sequence[Discord], survey: Survey) -> int:
+        """Mend many discords together."""
+        left = {one.partition: one for one in found}
+        for table in TABLES:
+            targets = {
+                one.partition: Target(one.reached, self._rules(one.partition, one.reached))
+                for one in left.values()
+                if table in one.tables
+            }
+            whole = await self._sweeper.run(table, targets, survey.entry_count)
+            for partition in targets.keys() - whole:
+                del left[partition]
+        if self.peers.epoch.number == survey.epoch:
+            for one in left.values():
+                self._note_whole(one.partition, one.reached)
+        self.partitions_left = 0
+        self.partitions.add(len(found), self._now_ms())
+        return len(left)
 
     async def _mend(self, one: Discord, survey: Survey) -> bool:
         """Compare one partition on all reached homes; note what a complete pass proves."""
@@ -258,19 +285,51 @@ class Synchronizer:
     # Strays.
 
     async def _hand_back_all(self, survey: Survey) -> int:
+        """Hand strays back; those with a home away only now and then, since they must stay in any case."""
         if survey.epoch != self.peers.epoch.number:
             return 0
         found = strays(self.peers.epoch, survey, self.peers.local_devices())
         self.strays_left = len(found)
-        slots = asyncio.Semaphore(PARTITIONS_AT_ONCE)
+        live = self.peers.around.live
+        due = self._now_ms() >= self._strays_due_ms
+        if due:
+            self._strays_due_ms = self._now_ms() + STRAYS_MS
+        wanted = [one for one in found if due or live.issuperset(all_homes(self.peers.epoch, one[1]))]
         done = 0
-
-        async def hand_back(device: int, partition: int) -> None:
-            nonlocal done
-            async with slots:
-                if await self._hand_back.run(device, partition, survey, self.doubt_before()):
-                    self.strays_left -= 1
-                    done += 1
-
-        await asyncio.gather(*(hand_back(device, partition) for device, partition in found))
+        for device in {one[0] for one in wanted}:
+            pending = await self._hand_back.pending_keys(device)
+            of_device = [partition for at, partition in wanted if at == device]
+            done += await self._hand_back_device(device, of_device, survey, pending)
         return done
+
+    async def _hand_back_device(
+        self, device: int, partitions: Sequence[int], survey: Survey, pending: frozenset[bytes]
+    ) -> int:
+        """Hand back partitions of one device; return how many it is rid of."""
+        doubt = self.doubt_before()
+        count = self.peers.epoch.ring.partition_count
+        if is_worth_while(len(partitions), count, survey.entry_count):
+            rid = set(partitions)
+            for table in TABLES:
+                holding = {one for one in partitions if survey.digest(device, table, one)}
+                rid -= holding - await self._sweeper.strays(
+                    table,
+                    holding,
+                    survey.entry_count,
+                    lambda rows: self._hand_back.give(device, rows, pending, doubt),
+                )
+            self._note_rid(len(rid))
+            return len(rid)
+        slots = asyncio.Semaphore(PARTITIONS_AT_ONCE)
+
+        async def hand_back(partition: int) -> bool:
+            async with slots:
+                rid = await self._hand_back.run(device, partition, survey, pending, doubt)
+                self._note_rid(int(rid))
+                return rid
+
+        return sum(await asyncio.gather(*map(hand_back, partitions)))
+
+    def _note_rid(self, count: int) -> None:
+        self.strays_left -= count
+        self.partitions.add(count, self._now_ms())
