@@ -24,7 +24,7 @@ from colonnade.node import Node, Prepare
 from colonnade.node_config import read_settings
 from colonnade.nodes import run_nodes
 from colonnade.process import Launch, die_with, exit_words, start_process
-from colonnade.slot import StartFailed
+from colonnade.slot import StartFailed, last_words
 
 DEFAULT_PORT: Final = 8080
 
@@ -149,7 +149,7 @@ def first_admin_step(folder: Folder) -> Prepare | None:
         process = start_process(Launch(command, log=log))
         status = await process.exited
         if status != 0:
-            raise StartFailed(f"the first administrator was not made ({exit_words(status)}); see {log}")
+            raise StartFailed(f"the first administrator was not made ({exit_words(status)}){last_words(log)}")
         done.touch()
 
     return prepare

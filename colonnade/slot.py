@@ -155,7 +155,7 @@ class Slot:
             reason = f"was not ready within {plan.start_timeout_ms / 1000:g} s"
         else:
             reason = f"ended with {exit_words(process.exited.result())} before it was ready"
-        raise StartFailed(f"{plan.name} {reason}{_last_words(plan.launch.log)}")
+        raise StartFailed(f"{plan.name} {reason}{last_words(plan.launch.log)}")
 
     async def _drain(self, process: ChildProcess) -> None:
         status = await process.end(self.plan.drain_timeout_ms)
@@ -210,7 +210,8 @@ class Slot:
         return int(min(plan.backoff_max_ms, plan.backoff_first_ms << min(self._failures - 2, 16)))
 
 
-def _last_words(log: Path | None) -> str:
+def last_words(log: Path | None) -> str:
+    """Return the last lines of a log, indented, with its path; empty where there is none."""
     if log is None:
         return ""
     try:
