@@ -48,7 +48,7 @@ def _repair(replicator: Mapping[str, Any]) -> str:
     """Return one line on what a node's replicator has before it, and until when."""
     parts = []
     moving = replicator.get("moving") or {}
-    if moving.get("total"):
+    if moving.get("total") and replicator.get("ring_phase") in ("write_both", "read_new"):
         parts.append(f"moving for the new ring: {moving['done']:,} of {moving['total']:,} partitions")
     for key, words in (
         ("partitions_left", "partitions out of step"),
