@@ -204,6 +204,9 @@ class ServerConnection(FrameConnection):
         call._future.add_done_callback(lambda done: self._on_done(call, done))
 
     def _on_done(self, call: Call, future: asyncio.Future[Reply]) -> None:
+        # The frames of a cancelled handler hold the call: with the future in it they would hold one another,
+        # and with them buffers and open files, until a garbage collection that is rare on purpose.
+        call._future = None
         if future.cancelled():
             late = not call.remaining_ms
             self._answer_error(call, (DeadlineExceeded if late else Unavailable)(f"{call.op} was cancelled"))
