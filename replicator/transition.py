@@ -7,7 +7,9 @@ The rules, for every partition:
 - an epoch is published only when a majority of its old homes and of its new homes adopted the one before:
   then nobody can still finish an operation of two phases ago;
 - READ_NEW is published only when all that a majority of the old homes held, once they had adopted
-  WRITE_BOTH, is on a majority of the new homes.
+  WRITE_BOTH, is on a majority of the new homes;
+- SETTLED is published only when the same was found once more under READ_NEW: a writer of WRITE_BOTH that
+  died may have left a write on old homes alone, which readers of both phases have returned.
 
 A node that is down holds nothing up as long as majorities stand without it.
 """
@@ -106,7 +108,7 @@ def decide(epoch: Epoch, epochs: Mapping[str, int], progress: Progress) -> Decis
         return Decision(Move.WAIT, None, f"{', '.join(behind)} have yet to adopt this phase")
     if not every_majority((old, epoch.ring), adopted_devices(epoch, epochs)):
         return Decision(Move.WAIT, None, "for some partitions no majority of homes is up")
-    if epoch.phase is Phase.WRITE_BOTH and progress.left:
+    if progress.left:
         done = len(progress.changing) - len(progress.left)
         return Decision(Move.WAIT, None, f"{done} of {len(progress.changing)} partitions are copied")
     return Decision(Move.PUBLISH, following)
