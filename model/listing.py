@@ -27,7 +27,10 @@ Scan = Callable[[bytes, bytes | None, int], Sequence[RawRow]]
 Reversed, the rows are those below `end`, last first. Tombstones may be among them. Fewer than
 `limit` rows mean that the range is exhausted."""
 
-_CHUNK_ROWS: Final = 1000
+_CHUNK_ROWS: Final = 4096
+_FIRST_CHUNK_ROWS: Final = 32
+"""With a delimiter, what a leap over a common prefix may waste; doubled while no leap is made."""
+_DATA: Final = int(Kind.DATA)
 _HEAD_BYTES: Final = ROW_HEAD.size
 _unpack_head: Final = ROW_HEAD.unpack_from
 _unpackb: Final = msgpack.unpackb
@@ -130,11 +133,15 @@ class _Walk:
 
     def page(self) -> Page:
         wanted = self.query.limit + 1
+        first_chunk = _FIRST_CHUNK_ROWS if self.query.delimiter else _CHUNK_ROWS
+        chunk = first_chunk
         while len(self.items) < wanted:
-            ask = min(wanted - len(self.items), _CHUNK_ROWS)
+            ask = min(wanted - len(self.items), chunk)
             rows = self.scan(self.start, self.end, ask)
-            if not self._take(rows) and len(rows) < ask:
+            leapt = self._take(rows)
+            if not leapt and len(rows) < ask:
                 break
+            chunk = first_chunk if leapt else min(chunk * 2, _CHUNK_ROWS)
             if self.end is not None and self.start >= self.end:
                 break
         more = len(self.items) >= wanted
@@ -145,14 +152,14 @@ class _Walk:
         """Add rows up to the first new common prefix; say whether a leap over one was made."""
         query = self.query
         if not query.delimiter:
-            self.items += [item for item in rows if item[1][0] & 15 == Kind.DATA]
+            self.items += [item for item in rows if item[1][0] & 15 == _DATA]
             if rows:
                 self._continue_from(rows[-1][0])
             return False
         cut = len(query.prefix)
         for item in rows:
             name, row = item
-            if row[0] & 15 != Kind.DATA:
+            if row[0] & 15 != _DATA:
                 continue
             at = name.find(query.delimiter, cut)
             if at < 0:

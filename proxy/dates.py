@@ -13,7 +13,7 @@ from email.utils import formatdate, parsedate_tz
 from functools import lru_cache
 from typing import Final
 
-from model.stamp import Stamp, stamp_micros
+from model.stamp import Stamp
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO: Final = re.compile(
@@ -53,9 +53,13 @@ def iso_micros(moment_us: int) -> str:
 
 def iso_of_stamp(stamp: Stamp) -> str:
     """Return the moment of a stamp as `iso_micros` writes it."""
-    moment_us = stamp_micros(stamp)
-    whole_s, rest_us = divmod(moment_us, 1_000_000)
-    return f"{_iso_seconds(whole_s)}.{rest_us:06}"
+    return iso_of_hybrid(int.from_bytes(stamp[:8], "big"))
+
+
+def iso_of_hybrid(hybrid: int) -> str:
+    """Return the moment of a stamp's first 64 bits, milliseconds and counter, as `iso_micros` writes it."""
+    whole_s, rest_ms = divmod(hybrid >> 16, 1000)
+    return f"{_iso_seconds(whole_s)}.{rest_ms * 1000 + ((hybrid & 0xFFFF) * 1000 >> 16):06}"
 
 
 def iso_millis(moment_ms: int) -> str:

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from struct import Struct
 from typing import Any, Final, NamedTuple
@@ -112,10 +113,9 @@ class Index:
         found: list[tuple[bytes, bytes]] = []
         if limit <= 0 or start >= end:
             return found
-        items = self._db.items(backwards=reverse, from_key=end if reverse else start)
         if start[0] == end[0] == Table.INDEX:
-            self._take_bare(items, start, end, limit, found)
-            return found
+            return self._bare_rows(start, end, limit, reverse=reverse)
+        items = self._db.items(backwards=reverse, from_key=end if reverse else start)
         for key, value in items:
             if reverse:
                 if key < start:
@@ -131,25 +131,22 @@ class Index:
                     break
         return found
 
-    @staticmethod
-    def _take_bare(
-        items: Iterator[tuple[bytes, bytes]],
-        start: bytes,
-        end: bytes,
-        limit: int,
-        found: list[tuple[bytes, bytes]],
-    ) -> None:
-        """Take rows of one index, which have no payload, hence trailers of one length."""
-        append = found.append
-        for key, value in items:
-            if not start <= key < end:
-                if key == end:
-                    continue
-                break
-            append((key, value[:-BARE_TRAILER_BYTES]))
-            limit -= 1
-            if not limit:
-                break
+    def _bare_rows(
+        self, start: bytes, end: bytes, limit: int, *, reverse: bool
+    ) -> list[tuple[bytes, bytes]]:
+        """Return rows of one index, which have no payload, hence trailers of one length.
+
+        A page of 1,000 rows passes here on each listing: RocksDB keeps to the end, one loop cuts.
+        """
+        if reverse:
+            # RocksDB starts at `end` itself, if it is there, and goes on below `start`.
+            found = self._db.items(backwards=True, from_key=end)
+            rows = [(key, value[:-BARE_TRAILER_BYTES]) for key, value in islice(found, limit + 1)]
+            return [row for row in rows if start <= row[0] < end][:limit]
+        bounds = ReadOptions()
+        bounds.set_iterate_upper_bound(end)
+        found = self._db.items(from_key=start, read_opt=bounds)
+        return [(key, value[:-BARE_TRAILER_BYTES]) for key, value in islice(found, limit)]
 
     def values(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, value) of the rows with start <= key < end as they were at the call."""

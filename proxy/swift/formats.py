@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -10,8 +11,10 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from model.listing import Listed
-from proxy.dates import iso_of_stamp
+from model.entry import ROW_HEAD
+from model.listing import Listed, RawRow, unpack_listed
+from model.names import decode_name
+from proxy.dates import iso_of_hybrid, iso_of_stamp
 from proxy.swift.errors import Refused
 
 MANIFEST_ETAG: Final = "manifest_etag"
@@ -33,6 +36,13 @@ class Format(Enum):
 
 
 _BY_PARAMETER: Final = {"json": Format.JSON, "xml": Format.XML}
+_unpack_usual: Final = struct.Struct(">xQ8xQI").unpack_from
+"""Of model.entry's row head: the hybrid time of the stamp, the size, the bytes of the value."""
+_HEAD_BYTES: Final = ROW_HEAD.size
+_USUAL_ETAG: Final = b"\x93\xd9\x20"
+"""How the value of a usual row begins: an array of three, the first a text of 32 bytes."""
+_ETAG_AT: Final = _HEAD_BYTES + len(_USUAL_ETAG)
+_TAIL_AT: Final = _ETAG_AT + 32
 _XML_HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
@@ -107,24 +117,50 @@ def plain_listing(names: Iterable[str]) -> bytes:
     return (text + "\n").encode("utf-8", "surrogateescape") if text else b""
 
 
-def json_objects(rows: Iterable[Listed | Subdir]) -> bytes:
-    """Return a container's listing in JSON; 1,000 rows pass here on a usual page, hence one loop."""
+def json_objects(items: Iterable[RawRow]) -> bytes:
+    """Return a container's listing in JSON, from rows and common prefixes as `model.listing` pages them.
+
+    The usual row, an MD5 ETag and nothing extra, is cut out of its bytes: 1,000 of them pass here on
+    each page, and their content types are few.
+    """
     lines = []
-    for row in rows:
-        if isinstance(row, Subdir):
-            lines.append(f'{{"subdir": {quote(row.name)}}}')
+    tails: dict[bytes, str] = {}
+    for item in items:
+        name, row = item
+        if not row:
+            lines.append(f'{{"subdir": {quote(decode_name(name))}}}')
             continue
-        name, stamp, size, etag, content_type, extra = row
-        more = ""
-        if extra and (shown := extra.get(MANIFEST_ETAG)) is not None:
-            quoted = f'"{etag}"'
-            more = f', "slo_etag": {quote(quoted)}'
-            etag = shown
+        hybrid, size, value_bytes = _unpack_usual(row)
+        if row[_HEAD_BYTES:_ETAG_AT] != _USUAL_ETAG or len(row) != _HEAD_BYTES + value_bytes:
+            lines.append(_json_object(unpack_listed(item)))
+            continue
+        tail = row[_TAIL_AT:]
+        content_type = tails.get(tail)
+        if content_type is None:
+            listed = unpack_listed(item)
+            if listed.extra:
+                lines.append(_json_object(listed))
+                continue
+            content_type = tails[tail] = quote(listed.content_type)
+        shown, etag = quote(name.decode("utf-8", "surrogateescape")), row[_ETAG_AT:_TAIL_AT].decode()
         lines.append(
-            f'{{"name": {quote(name)}, "hash": "{etag}", "bytes": {size}, '
-            f'"content_type": {quote(content_type)}, "last_modified": "{iso_of_stamp(stamp)}"{more}}}'
+            f'{{"name": {shown}, "hash": "{etag}", "bytes": {size}, '
+            f'"content_type": {content_type}, "last_modified": "{iso_of_hybrid(hybrid)}"}}'
         )
     return f"[{', '.join(lines)}]".encode()
+
+
+def _json_object(listed: Listed) -> str:
+    name, stamp, size, etag, content_type, extra = listed
+    more = ""
+    if extra and (shown := extra.get(MANIFEST_ETAG)) is not None:
+        quoted = f'"{etag}"'
+        more = f', "slo_etag": {quote(quoted)}'
+        etag = shown
+    return (
+        f'{{"name": {quote(name)}, "hash": "{etag}", "bytes": {size}, '
+        f'"content_type": {quote(content_type)}, "last_modified": "{iso_of_stamp(stamp)}"{more}}}'
+    )
 
 
 def xml_objects(container: str, rows: Iterable[Listed | Subdir]) -> bytes:

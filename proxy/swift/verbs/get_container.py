@@ -89,5 +89,7 @@ async def _real_row(call: Call, path: ContainerPath, item: RawRow) -> RawRow | N
 def _format(form: Format, items: Sequence[RawRow], container: str) -> bytes:
     if form is Format.PLAIN:
         return plain_listing(decode_name(name) for name, _ in items)
+    if form is Format.JSON:
+        return json_objects(items)
     rows = [unpack_listed(item) if item[1] else Subdir(decode_name(item[0])) for item in items]
-    return json_objects(rows) if form is Format.JSON else xml_objects(container, rows)
+    return xml_objects(container, rows)
