@@ -49,6 +49,11 @@ def next_stamp(last: Stamp, now_ms: int, writer_id: int) -> Stamp:
     return Stamp(_LAYOUT.pack(hybrid, writer_id))
 
 
+def just_after(stamp: Stamp) -> Stamp:
+    """Return the stamp of what must be newer than one write and older than all that come after it."""
+    return Stamp((int.from_bytes(stamp, "big") + 1).to_bytes(STAMP_BYTES, "big"))
+
+
 def version_id(stamp: Stamp) -> str:
     """Return the stamp as an opaque version id: 22 characters of unpadded URL-safe base64."""
     return base64.urlsafe_b64encode(stamp).rstrip(b"=").decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from model.containers import ContainerRecord, pack_container, unpack_container
@@ -23,12 +23,14 @@ from model.stamp import Stamp
 from objectd.contract import Outcome
 from proxy.operations.listing import list_index
 from proxy.operations.nodes import Nodes
-from proxy.operations.objects import RESTAMPS_MAX
-from proxy.operations.read import find
+from proxy.operations.read import find, revived
+from proxy.operations.stamping import Build, write_stamped
 from proxy.operations.types import Container
 from proxy.operations.write import Update, Written, write
 
 CACHED_MAX: Final = 10_000
+DELETIONS_MAX: Final = 3
+"""Tries to delete a container that lists nothing, yet not so on every home."""
 
 
 class Containers:
@@ -155,34 +157,33 @@ class Containers:
         container = await self._look_up(path, fresh=True)
         if container is None:
             raise NoSuchContainer(path.container)
-        digest = self.nodes.epoch.digest(path.account, path.container)
-        page, _ = await list_index(self.nodes, digest, Query(limit=1))
-        if page.items:
-            raise ContainerNotEmpty(f"container {path.container!r} is not empty")
+        key = self._key(path)
+        digest = key[1:17]
         names = pack_names(path.object(""))
-        tombstone = Entry(self._key(path), self.nodes.clock.next(), Kind.TOMBSTONE, 0, names)
-        (written,) = await write(self.nodes, (Update(tombstone, if_empty=True),))
-        self._cached.pop(path, None)
-        if Outcome.NOT_EMPTY in written.refusals:
+        for _ in range(DELETIONS_MAX):
+            page, _ = await list_index(self.nodes, digest, Query(limit=1))
+            if page.items:
+                break
+            tombstone = Entry(key, self.nodes.clock.next(), Kind.TOMBSTONE, 0, names)
+            (written,) = await write(self.nodes, (Update(tombstone, if_empty=True),))
+            self._cached.pop(path, None)
+            if written.durable:
+                await self._delete_row(path, tombstone, written.devices)
+                return
+            if Outcome.NOT_EMPTY not in written.refusals:
+                _raise_unless_durable((written,))
             await self._restore(container)
-            raise ContainerNotEmpty(f"container {path.container!r} is not empty")
-        _raise_unless_durable((written,))
-        self.nodes.confirm(tombstone.key, tombstone.stamp, written.devices)
-        account_row = self._account_row(path)
-        if account_row is not None:
-            await self._write(lambda stamp: [Update(Entry(account_row, stamp, Kind.TOMBSTONE, 0, names))])
+        raise ContainerNotEmpty(f"container {path.container!r} is not empty")
+
+    async def _delete_row(self, path: ContainerPath, tombstone: Entry, devices: Sequence[int]) -> None:
+        self.nodes.confirm(tombstone.key, tombstone.stamp, devices)
+        row = self._account_row(path)
+        if row is not None:
+            await self._write(lambda stamp: [Update(Entry(row, stamp, Kind.TOMBSTONE, 0, tombstone.value))])
 
     async def _restore(self, container: Container) -> None:
-        """Bring back a container that some homes took for empty while others had just got an object."""
-        entry = container.entry
-        key = entry.key
-
-        def updates(stamp: Stamp) -> list[Update]:
-            after = Stamp((int.from_bytes(stamp, "big") + 1).to_bytes(len(stamp), "big"))
-            sides = {name: (after, value) for name, (_, value) in entry.sides.items()}
-            return [Update(Entry(key, stamp, Kind.DATA, entry.size, entry.value, sides))]
-
-        await self._write(updates)
+        """Bring back a container that some homes took for empty while others list an object."""
+        await self._write(lambda stamp: [Update(revived(container.entry, stamp))])
 
     async def delete_account(self, name: str) -> None:
         """Delete an account without containers. Raises NoSuchAccount, ContainerNotEmpty."""
@@ -193,20 +194,9 @@ class Containers:
 
     # Helpers.
 
-    async def _write(self, build: Callable[[Stamp], list[Update]]) -> None:
-        clock = self.nodes.clock
-        for _ in range(RESTAMPS_MAX):
-            stamp = clock.next()
-            updates = build(stamp)
-            written = await write(self.nodes, updates)
-            _raise_unless_durable(written)
-            newest = max(one.newest for one in written)
-            if newest <= stamp or newest[8:] == stamp[8:]:
-                for update, one in zip(updates, written, strict=True):
-                    self.nodes.confirm(update.entry.key, update.entry.newest, one.devices)
-                return
-            clock.observe(newest)
-        raise NotEnoughReplicas("the container is changed by so many at once that this change found no place")
+    async def _write(self, build: Build) -> None:
+        _, _, written = await write_stamped(self.nodes, build, looked_up=True)
+        _raise_unless_durable(written)
 
     def _key(self, path: ContainerPath) -> bytes:
         if not path.container:
@@ -220,7 +210,7 @@ class Containers:
         return index_key(self.nodes.epoch.digest(path.account), path.container)
 
 
-def _raise_unless_durable(written: list[Written] | tuple[Written, ...]) -> None:
+def _raise_unless_durable(written: Sequence[Written]) -> None:
     if all(one.durable for one in written):
         return
     if any(Outcome.FULL in one.refusals for one in written):

@@ -129,15 +129,35 @@ class Nodes:
 
     # The live ring.
 
-    async def catch_up(self, node: str, stale: StaleRing) -> None:
-        """Bring this proxy and a node that disagree about the ring to the later epoch of the two."""
+    def read_sets(self, digest: bytes) -> tuple[tuple[int, ...], ...]:
+        """Return the home sets of which a read asks a majority each.
+
+        In READ_NEW both: what a reader of WRITE_BOTH has returned need not be on the new homes yet
+        (its writer may have died), and a reader of WRITE_BOTH must find what one of READ_NEW returns.
+        """
+        epoch = self.epoch
+        if epoch.phase is Phase.READ_NEW:
+            return epoch.home_sets(digest)
+        return (epoch.read_homes(digest),)
+
+    async def catch_up(self, node: str, stale: StaleRing) -> bool:
+        """Bring this proxy and a node that disagree about the ring to the later epoch of the two.
+
+        Returns False where the node cannot be reached for that just now.
+        """
         client = self.client(node)
-        if stale.epoch > self.epoch.number:
-            reply = await client.ring_get()
-            if reply is not None:
-                self.adopt(LiveRing(Epoch(self._decode(reply.data), Phase(reply.phase)), reply.data))
-        else:
-            await client.ring_adopt(self._live.data, self.epoch.phase)
+        try:
+            if stale.epoch > self.epoch.number:
+                reply = await client.ring_get()
+                if reply is not None:
+                    self.adopt(LiveRing(Epoch(self._decode(reply.data), Phase(reply.phase)), reply.data))
+            else:
+                await client.ring_adopt(self._live.data, self.epoch.phase)
+        except Unavailable as error:
+            _log.info("ring not caught up with", extra={"node": node, "reason": str(error)})
+            self.note_down(node)
+            return False
+        return True
 
     def adopt(self, live: LiveRing) -> None:
         """Place requests under another epoch from now on, unless it is an older one."""

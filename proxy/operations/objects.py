@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NoReturn
 
 from model.entry import Entry, Kind, make_key, only_sides
 from model.entry import Table as EntryTable
@@ -24,12 +24,14 @@ from model.objects import (
     unpack_posted,
     unpack_record,
 )
-from model.stamp import Stamp, stamp_ms
+from model.stamp import Stamp, just_after, stamp_ms
 from objectd.contract import Outcome
 from proxy.operations.body import ReceivedBody, receive
+from proxy.operations.manifests import Manifests, as_stored
 from proxy.operations.nodes import Nodes
 from proxy.operations.parts import read_parts
 from proxy.operations.read import Found, find, read_payload
+from proxy.operations.stamping import write_stamped
 from proxy.operations.types import (
     BodySource,
     Buffer,
@@ -40,8 +42,6 @@ from proxy.operations.types import (
 )
 from proxy.operations.write import Update, Written, write
 
-RESTAMPS_MAX: Final = 8
-
 
 class Objects:
     """The object operations of one colony."""
@@ -50,6 +50,7 @@ class Objects:
         """Objects of at most `inline_bytes_max` go to the nodes in one message, larger ones as streams."""
         self.nodes = nodes
         self.inline_bytes_max = inline_bytes_max
+        self._manifests = Manifests(nodes)
 
     # Read.
 
@@ -72,7 +73,7 @@ class Objects:
         looked_up = await self.look_up(path)
         if looked_up is None:
             raise NoSuchObject(path.name)
-        return looked_up[0]
+        return await self._manifests.with_parts(*looked_up)
 
     async def open_object(self, path: ObjectPath) -> OpenObject:
         """Return an object's record and a way to its bytes. Raises NoSuchObject."""
@@ -81,6 +82,7 @@ class Objects:
             raise NoSuchObject(path.name)
         stored, found = looked_up
         if stored.record.manifest is not Manifest.NONE:
+            stored = await self._manifests.with_parts(stored, found)
             parts = stored.record.parts
 
             def read_joined(offset: int, length: int) -> AsyncIterator[Buffer]:
@@ -104,19 +106,23 @@ class Objects:
         Raises NoSuchContainer, NotEnoughReplicas, DeviceFull, what the body raises, what
         `new.verify` raises and what `precondition` raises.
         """
+        new, body = as_stored(new, body)
+        looked_up = True
         if precondition is not None:
             await self._check(path, precondition)
         elif body.length is None or body.length > self.inline_bytes_max:
             # Staged bytes can be committed only once: learn the newest stamp before, so that what may
             # hide this write was under way at the same time.
             await self.look_up(path)
+        else:
+            looked_up = False
         received = await receive(
             self.nodes, self._key(path), body, new.checksums, inline_bytes_max=self.inline_bytes_max
         )
         try:
             if new.verify is not None:
                 new.verify(received.digests)
-            return await self._store(path, new, received)
+            return await self._store(path, new, received, looked_up=looked_up)
         finally:
             received.close()
 
@@ -124,19 +130,21 @@ class Objects:
         looked_up = await self.look_up(path)
         precondition(None if looked_up is None else looked_up[0])
 
-    async def _store(self, path: ObjectPath, new: NewObject, received: ReceivedBody) -> StoredObject:
+    async def _store(
+        self, path: ObjectPath, new: NewObject, received: ReceivedBody, *, looked_up: bool
+    ) -> StoredObject:
         record = _record(path, new, received)
         value = pack_record(record)
         listed = row_value(record)
         key, row_key, guard = self._keys(path)
 
         def updates(stamp: Stamp) -> tuple[Update, Update]:
-            sides = {name: (_just_after(stamp), side) for name, side in new.sides.items()}
+            sides = {name: (just_after(stamp), side) for name, side in new.sides.items()}
             entry = Entry(key, stamp, Kind.DATA, record.size, value, sides)
             row = Entry(row_key, stamp, Kind.DATA, record.size, listed)
             return Update(entry, received.payload, received.staged), Update(row, guard=guard)
 
-        stamp = await self._write_stamped(path, updates, once=received.staged is not None)
+        stamp = await self._write_stamped(path, updates, looked_up=looked_up)
         return StoredObject(path, record, stamp, stamp, new.sides)
 
     async def post_object(self, path: ObjectPath, posted: PostedMetadata) -> StoredObject:
@@ -168,7 +176,7 @@ class Objects:
             of_row = only_sides(row_key, {name: (stamp, value) for name, value in row_sides.items()})
             return Update(of_object), Update(of_row, guard=guard)
 
-        await self._write_stamped(path, updates)
+        await self._write_stamped(path, updates, looked_up=True)
 
     async def delete_object(
         self, path: ObjectPath, *, precondition: Precondition | None = None
@@ -194,50 +202,44 @@ class Objects:
             entry, row = map(Update, tombstones)
             return entry, row
 
-        await self._write_stamped(path, updates)
+        await self._write_stamped(path, updates, looked_up=True)
         return None if expired else stored
 
     # Helpers.
 
     async def _write_stamped(
-        self, path: ObjectPath, build: Callable[[Stamp], Sequence[Update]], *, once: bool = False
+        self, path: ObjectPath, build: Callable[[Stamp], Sequence[Update]], *, looked_up: bool = False
     ) -> Stamp:
-        """Write updates under a new stamp, and again under a newer one while they lie hidden.
+        """Write updates under a new stamp, and once more where a clock ahead of ours hides them.
 
-        A stamp of this process that is newer was given to a request that ran at the same time, so
-        being hidden under it is a right order of the two.
+        See proxy.operations.stamping. `looked_up` says that the newest stamp was observed beforehand.
         """
-        clock = self.nodes.clock
-        for _ in range(RESTAMPS_MAX):
-            stamp = clock.next()
-            updates = build(stamp)
-            written = await write(self.nodes, updates)
-            await self._raise_refusals(path, updates, written)
-            newest = max(one.newest for one in written)
-            if once or newest <= stamp or newest[8:] == stamp[8:]:
-                for update, one in zip(updates, written, strict=True):
-                    self.nodes.confirm(update.entry.key, stamp, one.devices)
-                return stamp
-            clock.observe(newest)
-        raise NotEnoughReplicas(f"{path} is written by so many at once that this write found no place")
+        stamp, updates, written = await write_stamped(self.nodes, build, looked_up=looked_up)
+        if not all(one.durable for one in written):
+            await self._refuse(path, stamp, updates, written)
+        return stamp
 
-    async def _raise_refusals(
-        self, path: ObjectPath, updates: Sequence[Update], written: Sequence[Written]
-    ) -> None:
-        if all(one.durable for one in written):
-            return
-        refusals = set().union(*(one.refusals for one in written))
+    async def _refuse(
+        self, path: ObjectPath, stamp: Stamp, updates: Sequence[Update], written: Sequence[Written]
+    ) -> NoReturn:
+        refusals = {refusal for one in written if not one.durable for refusal in one.refusals}
         if Outcome.NO_CONTAINER in refusals:
-            await self._withdraw(path, updates[0].entry.key)
+            await self._withdraw(path, stamp, updates)
             raise NoSuchContainer(path.container)
         if Outcome.FULL in refusals:
             raise DeviceFull("too many of the devices that should hold this object are full")
         raise NotEnoughReplicas("the write did not reach a majority of its replicas")
 
-    async def _withdraw(self, path: ObjectPath, key: bytes) -> None:
-        """Hide an object that was written although its container had gone."""
-        tombstone = Entry(key, self.nodes.clock.next(), Kind.TOMBSTONE, 0, pack_names(path))
-        await write(self.nodes, (Update(tombstone),), patience_ms=0)
+    async def _withdraw(self, path: ObjectPath, stamp: Stamp, updates: Sequence[Update]) -> None:
+        """Hide what was written although its container had gone, and nothing that came after it."""
+        names = pack_names(path)
+        after = just_after(stamp)
+        tombstones = [
+            Update(Entry(one.entry.key, after, Kind.TOMBSTONE, 0, names))
+            for one in updates
+            if one.entry.kind is Kind.DATA
+        ]
+        await write(self.nodes, tombstones, patience_ms=0)
 
     def _key(self, path: ObjectPath) -> bytes:
         return object_key(self.nodes.epoch.digest(path.account, path.container, path.name))
@@ -247,11 +249,6 @@ class Objects:
         container = self.nodes.epoch.digest(path.account, path.container)
         guard = None if path.container.startswith(HIDDEN) else make_key(EntryTable.CONTAINER, container)
         return self._key(path), index_key(container, path.name), guard
-
-
-def _just_after(stamp: Stamp) -> Stamp:
-    """Return the stamp of a side register written with its base: it must be newer to survive it."""
-    return Stamp((int.from_bytes(stamp, "big") + 1).to_bytes(len(stamp), "big"))
 
 
 def _record(path: ObjectPath, new: NewObject, received: ReceivedBody) -> ObjectRecord:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from model.entry import Entry, Kind, from_row, row_stamp
+from model.entry import Entry, Kind, Table, from_row, only_sides
 from model.errors import (
     Absent,
     CorruptRecord,
@@ -16,14 +16,15 @@ from model.errors import (
     StaleRing,
     Unavailable,
 )
-from model.stamp import Stamp
-from objectd.contract import Origin
+from model.stamp import ZERO, Stamp, just_after
+from objectd.contract import INLINE_BYTES_MAX, Origin
 from proxy.operations.nodes import Nodes, StaleNode
-from proxy.operations.quorum import ReadQuorum
+from proxy.operations.quorum import ReadQuorum, Verdict
 from proxy.operations.types import Buffer
 from proxy.operations.write import PATIENCE_MS, RETRY_MS, Staged, Update, write
 
 WHOLE: Final = (0, None)
+_CONTAINERS: Final = (Table.CONTAINER, Table.ACCOUNT)
 
 
 @dataclass(slots=True)
@@ -39,59 +40,80 @@ class Found:
     payload: Buffer | None = None
 
 
+class _Overtaken(Exception):
+    """What was found is hidden by something newer meanwhile: look again."""
+
+
 async def find(nodes: Nodes, key: bytes, *, payload: bool = False) -> Found | None:
     """Return the newest entry of a key, tombstones too, or None where no home has any.
 
     Raises NotEnoughReplicas where no majority of homes answers for PATIENCE_MS.
     """
+    lookup = _Lookup(nodes, key, payload=payload)
+    try:
+        return await lookup.run()
+    except (StaleNode, NotEnoughReplicas, _Overtaken) as error:
+        return await _find_patiently(nodes, key, error, payload=payload)
+
+
+async def _find_patiently(nodes: Nodes, key: bytes, error: Exception, *, payload: bool) -> Found | None:
     loop = asyncio.get_running_loop()
     give_up = loop.time() + PATIENCE_MS / 1000
     while True:
-        lookup = _Lookup(nodes, key, payload=payload)
-        try:
-            return await lookup.run()
-        except StaleNode as stale:
-            await nodes.catch_up(stale.node, stale.cause)
-        except NotEnoughReplicas:
+        caught_up = isinstance(error, StaleNode) and await nodes.catch_up(error.node, error.cause)
+        if loop.time() > give_up:
+            raise NotEnoughReplicas(str(error)) from error
+        if not caught_up and not isinstance(error, _Overtaken):
             # A node that restarts refuses, then is gone, then opens its devices: all of it passes.
-            if loop.time() > give_up:
-                raise
             await asyncio.sleep(RETRY_MS / 1000)
+        try:
+            return await _Lookup(nodes, key, payload=payload).run()
+        except (StaleNode, NotEnoughReplicas, _Overtaken) as again:
+            error = again
 
 
 class _Lookup:
     """One try at a key."""
 
+    __slots__ = ("_failed", "_lengths", "_payload", "_stale", "epoch", "key", "nodes", "quorum", "span")
+
     def __init__(self, nodes: Nodes, key: bytes, *, payload: bool) -> None:
         self.nodes = nodes
         self.key = key
         self.epoch = nodes.epoch
-        self.quorum = ReadQuorum(self.epoch.read_homes(key[1:17]))
+        self.quorum = ReadQuorum(nodes.read_sets(key[1:17]))
         self.span: tuple[int, int | None] | None = WHOLE if payload else None
-        self._rows: dict[int, bytes | None] = {}
         self._lengths: dict[int, int] = {}
         self._failed: set[int] = set()
         self._payload: tuple[Stamp, Buffer] | None = None
+        self._stale: StaleNode | None = None
 
     async def run(self) -> Found | None:
-        await self._ask(self.quorum.homes, self.quorum.needed)
-        while not self.quorum.enough:
-            rest = self.quorum.unasked([*self.quorum.answers, *self._failed])
+        quorum = self.quorum
+        await self._ask(quorum.homes, self._wanted(quorum.homes))
+        while not quorum.enough:
+            rest = quorum.unasked([*quorum.answers, *self._failed])
+            if self._stale is not None:
+                raise self._stale
             if not rest:
-                raise NotEnoughReplicas(
-                    f"{len(self.quorum.answers)} of {self.quorum.needed} replicas needed answer"
-                )
-            await self._ask(rest, self.quorum.needed - len(self.quorum.answers))
-        newest = self.quorum.newest()
+                raise NotEnoughReplicas(f"{len(quorum.answers)} of {len(quorum.homes)} replicas answer")
+            await self._ask(rest, self._wanted(rest))
+        newest = quorum.newest()
         if newest is None:
             return None
-        if len(self.quorum.holders(newest)) < self.quorum.needed:
+        if quorum.lacking(quorum.holders(newest)) > 0:
             newest = await self._agree(newest)
-        return await self._found(newest)
+        return self._found(newest)
+
+    def _wanted(self, devices: Sequence[int]) -> int:
+        """Return how many of the devices to ask: of two home sets, all."""
+        if len(self.quorum.home_sets) > 1:
+            return len(devices)
+        return self.quorum.lacking(self.quorum.answers)
 
     async def _ask(self, devices: Sequence[int], count: int) -> None:
         """Look the key up on `count` of the devices, each node asked once; only the first sends bytes."""
-        calls: list[tuple[str, list[int], asyncio.Future[Any]]] = []
+        calls: list[tuple[str, list[int], int, asyncio.Future[Any]]] = []
         for node, owned in self.nodes.by_node(devices).items():
             if count <= 0:
                 break
@@ -104,107 +126,143 @@ class _Lookup:
             except Unavailable as error:
                 self._node_failed(node, owned, error)
                 continue
-            calls.append((node, owned, call))
+            calls.append((node, owned, ask, call))
             count -= ask
-        for node, owned, call in calls:
+        for node, owned, ask, call in calls:
             try:
                 reply = await call
             except StaleRing as error:
-                raise StaleNode(node, error) from error
+                self._stale = StaleNode(node, error)
+                self._failed.update(owned)
             except Unavailable as error:
                 self._node_failed(node, owned, error)
             else:
-                self._answered(owned, reply.head, reply.body)
+                self._answered(owned, ask, reply.head, reply.body)
 
     def _node_failed(self, node: str, owned: Sequence[int], error: Unavailable) -> None:
         if isinstance(error, NodeUnreachable):
             self.nodes.note_down(node)
         self._failed.update(owned)
 
-    def _answered(self, owned: Sequence[int], head: Any, body: Buffer) -> None:
+    def _answered(self, owned: Sequence[int], ask: int, head: Any, body: Buffer) -> None:
         found, payload_device, _ = head
-        first: tuple[bytes, Entry] | None = None
+        answers, lengths = self.quorum.answers, self._lengths
+        held: bytes | None = None
+        entry: Entry | None = None
         for device, row, payload_bytes in found:
-            self._rows[device] = row
-            self._lengths[device] = payload_bytes
-            if row is None:
-                self.quorum.answered(device, None)
-                continue
+            lengths[device] = payload_bytes
             # Replicas in step hold the same row: decode it once.
-            if first is None or first[0] != row:
-                first = (row, from_row(self.key, row))
-            self.quorum.answered(device, first[1])
-        if not found:
-            # The node answers, its devices do not.
-            self._failed.update(owned)
+            if row is not None and row != held:
+                held, entry = row, from_row(self.key, row)
+            answers[device] = None if row is None else entry
+        if len(found) < ask:
+            # The node answers, the devices missing here do not: what they hold is unknown.
+            self._failed.update(device for device in owned if device not in answers)
         if payload_device is not None and self.span is not None:
-            row = self._rows[payload_device]
-            length = self._lengths[payload_device]
-            if row is not None and len(body) == length:
-                self._payload = (row_stamp(row), body)
+            entry = answers[payload_device]
+            if entry is not None and len(body) == lengths[payload_device]:
+                self._payload = (entry.stamp, body)
 
     async def _agree(self, newest: Entry) -> Entry:
         """See whether homes not asked yet hold the newest too; else write it to more of them."""
-        rest = self.quorum.unasked([*self.quorum.answers, *self._failed])
+        quorum = self.quorum
+        rest = quorum.unasked([*quorum.answers, *self._failed])
         if rest:
             await self._ask(rest, len(rest))
-            newest = self.quorum.newest() or newest
-        holders = self.quorum.holders(newest)
-        if len(holders) >= self.quorum.needed:
+            newest = quorum.newest() or newest
+        holders = quorum.holders(newest)
+        if quorum.lacking(holders) <= 0:
             return newest
-        found = await self._found(newest)
-        lagging = tuple(self.quorum.laggards(newest))
+        lagging = {device: held for device, held in quorum.answers.items() if device not in holders}
         try:
-            await finish_write(self.nodes, found, lagging, needed=self.quorum.needed - len(holders))
+            verdicts = await finish_write(self.nodes, self._found(newest), lagging)
         except Unavailable as error:
             # A node that restarts just now: the lookup is worth another try, as when it cannot be asked.
             raise NotEnoughReplicas(str(error)) from error
-        return newest
+        holders += [device for device, verdict in verdicts.items() if verdict is Verdict.DURABLE]
+        if quorum.lacking(holders) <= 0:
+            return newest
+        if Verdict.HIDDEN in verdicts.values():
+            raise _Overtaken
+        if newest.kind is Kind.TOMBSTONE and newest.table in _CONTAINERS:
+            await self._void_deletion()
+        raise NotEnoughReplicas("a write seen on a minority could not be brought to a majority")
 
-    async def _found(self, newest: Entry) -> Found:
+    async def _void_deletion(self) -> None:
+        """Bring back a container whose deletion some home refused since it lists an object."""
+        living = [entry for entry in self.quorum.answers.values() if entry and entry.kind is Kind.DATA]
+        if living:
+            last = max(living, key=lambda entry: entry.stamp)
+            for entry in self.quorum.answers.values():
+                self.nodes.clock.observe(entry.newest if entry else ZERO)
+            await write(self.nodes, (Update(revived(last, self.nodes.clock.next())),), patience_ms=0)
+            raise _Overtaken
+
+    def _found(self, newest: Entry) -> Found:
+        lengths = self._lengths
         holders = {
-            device: self._lengths[device]
+            device: lengths[device]
             for device, entry in self.quorum.answers.items()
-            if entry is not None and entry.stamp == newest.stamp and self._lengths[device] >= 0
+            if entry is not None and entry.stamp == newest.stamp and lengths[device] >= 0
         }
-        found = Found(newest, holders)
-        if self._payload is not None and self._payload[0] == newest.stamp:
-            found.payload = self._payload[1]
-        return found
+        payload = self._payload
+        if payload is not None and payload[0] == newest.stamp:
+            return Found(newest, holders, payload[1])
+        return Found(newest, holders)
 
 
-async def finish_write(nodes: Nodes, found: Found, lagging: Sequence[int], *, needed: int) -> None:
+def revived(entry: Entry, stamp: Stamp) -> Entry:
+    """Return an entry with all it has under a new stamp."""
+    after = just_after(stamp)
+    sides = {name: (after, value) for name, (_, value) in entry.sides.items()}
+    return Entry(entry.key, stamp, entry.kind, entry.size, entry.value, sides)
+
+
+async def finish_write(nodes: Nodes, found: Found, lagging: Mapping[int, Entry | None]) -> dict[int, Verdict]:
     """Write an entry to homes that lack it, so that no later reader goes back in time.
 
-    Raises NotEnoughReplicas where fewer than `needed` of them take it.
+    `lagging` is what each of them holds. Returns what became of each. Raises NotEnoughReplicas where
+    no good copy of the bytes is known.
     """
-    entry = found.entry
-    length = max(found.holders.values(), default=0)
-    done = 0
-    for device in lagging:
-        if entry.kind is Kind.DATA and length > 0:
-            done += await _copy_with_bytes(nodes, found, device, length)
-        else:
-            update = Update(entry, origin=Origin.REPAIR, only=(device,))
-            done += (await write(nodes, (update,), patience_ms=0))[0].durable
-        if done >= needed:
-            return
-    raise NotEnoughReplicas(f"a write seen on a minority reached {done} of {needed} more replicas")
+    newest = found.entry
+    behind = [device for device, held in lagging.items() if held is None or held.stamp != newest.stamp]
+    # Where only a later metadata update is missing, the bytes stay where they are.
+    sides = Update(only_sides(newest.key, newest.sides), origin=Origin.REPAIR)
+    updates = [replace(sides, only=(device,)) for device in lagging if device not in behind]
+    verdicts: dict[int, Verdict] = {}
+    if behind and newest.kind is Kind.DATA and max(found.holders.values(), default=-1) != 0:
+        length = max(found.holders.values(), default=-1)
+        if length < 0:
+            raise NotEnoughReplicas("no replica has a good copy of the bytes")
+        if length > INLINE_BYTES_MAX:
+            for device in behind:
+                verdicts[device] = await _copy_staged(nodes, found, device, length)
+            behind = []
+        elif found.payload is None:
+            pieces = [bytes(chunk) async for chunk in read_payload(nodes, found, 0, length)]
+            found.payload = b"".join(pieces)
+    # The deletion of a container is finished only where it lists nothing, as it was begun.
+    if_empty = newest.kind is Kind.TOMBSTONE and newest.table in _CONTAINERS
+    whole = Update(
+        newest, found.payload, if_empty=if_empty, origin=Origin.CLIENT if if_empty else Origin.REPAIR
+    )
+    updates += [replace(whole, only=(device,)) for device in behind]
+    written = await write(nodes, updates, patience_ms=0) if updates else []
+    for update, one in zip(updates, written, strict=True):
+        assert update.only is not None
+        verdicts[update.only[0]] = one.verdict
+    return verdicts
 
 
-async def _copy_with_bytes(nodes: Nodes, found: Found, device: int, length: int) -> bool:
-    if found.payload is not None:
-        update = Update(found.entry, found.payload, origin=Origin.REPAIR, only=(device,))
-        return (await write(nodes, (update,), patience_ms=0))[0].durable
+async def _copy_staged(nodes: Nodes, found: Found, device: int, length: int) -> Verdict:
     client = nodes.client(nodes.epoch.node_of(device))
     session = await client.stage((device,), length, epoch=nodes.epoch.number)
     try:
         async for chunk in read_payload(nodes, found, 0, length):
             await session.send(bytes(chunk))
-        ids = await session.finish()
-        staged = Staged(ids, {nodes.epoch.node_of(device): session})
+        staged = Staged(await session.finish(), {nodes.epoch.node_of(device): session})
         update = Update(found.entry, staged=staged, origin=Origin.REPAIR, only=(device,))
-        return device in ids and (await write(nodes, (update,), patience_ms=0))[0].durable
+        return (await write(nodes, (update,), patience_ms=0))[0].verdict
     finally:
         session.close()
 
@@ -219,7 +277,7 @@ async def read_payload(nodes: Nodes, found: Found, offset: int, length: int) -> 
         return
     sent = 0
     last_error: Exception | None = None
-    for device in await _sources(nodes, found):
+    for device in _sources(nodes, found):
         client = nodes.client(nodes.epoch.node_of(device))
         stream = None
         try:
@@ -247,9 +305,9 @@ async def read_payload(nodes: Nodes, found: Found, offset: int, length: int) -> 
     raise NotEnoughReplicas(f"no replica can give the rest of the object: {last_error}")
 
 
-async def _sources(nodes: Nodes, found: Found) -> list[int]:
+def _sources(nodes: Nodes, found: Found) -> list[int]:
     """Return the devices to read from in turn: holders, then the other homes, then holders again."""
     order = {device: None for owned in nodes.by_node(found.holders).values() for device in owned}
     known = [device for device in order if not nodes.absent(device)] or list(order)
-    others = [device for device in nodes.epoch.read_homes(found.entry.digest) if device not in found.holders]
+    others = [device for device in nodes.epoch.read_homes(found.entry.digest) if device not in order]
     return known + others + known

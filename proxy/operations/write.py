@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,16 +12,17 @@ from model.entry import Entry
 from model.errors import NodeUnreachable, StaleRing, Unavailable
 from model.stamp import ZERO, Stamp
 from objectd.client import StageSession
-from objectd.contract import CommitWrite, Origin, Outcome, unpack_commit_reply
+from objectd.contract import CommitWrite, Origin, Outcome
 from proxy.operations.nodes import Nodes, StaleNode
-from proxy.operations.quorum import Verdict, WriteQuorum, majority
+from proxy.operations.quorum import Verdict, WriteQuorum
 from proxy.operations.types import Buffer
 
 PATIENCE_MS: Final = 10_000
 """How long a request outlasts nodes that restart before it fails."""
 RETRY_MS: Final = 40
 
-_DURABLE: Final = frozenset((Outcome.STORED, Outcome.KNOWN, Outcome.SUPERSEDED))
+_HELD_MAX: Final = int(Outcome.KNOWN)
+_SUPERSEDED: Final = int(Outcome.SUPERSEDED)
 _FINAL: Final = frozenset((Outcome.FULL, Outcome.NO_CONTAINER, Outcome.NOT_EMPTY))
 """Refusals that asking again does not change."""
 _DEVICE_TROUBLE: Final = frozenset((Outcome.FULL, Outcome.FAILED))
@@ -60,62 +62,133 @@ class Update:
 class Written:
     """What became of one update.
 
-    `newest` is the newest base stamp that any device told of; `refusals` the reasons of devices
-    that did not take it; `devices` were sent it.
+    `verdict` is DURABLE or HIDDEN where a majority of its homes has it, or something newer. `newest`
+    is the newest stamp that any device told of; `refusals` count the reasons of homes that did not
+    take it; `devices` were sent it. `unseen` tells of a HIDDEN update that no reader can have seen.
     """
 
-    durable: bool = False
+    verdict: Verdict = Verdict.WAITING
     newest: Stamp = ZERO
-    refusals: set[Outcome] = field(default_factory=set)
+    refusals: Counter[Outcome] = field(default_factory=Counter)
     devices: tuple[int, ...] = ()
+    unseen: bool = False
+
+    @property
+    def durable(self) -> bool:
+        """Whether a majority has the update, or something newer."""
+        return self.verdict is Verdict.DURABLE or self.verdict is Verdict.HIDDEN
 
 
-async def write(nodes: Nodes, updates: Sequence[Update], *, patience_ms: int = PATIENCE_MS) -> list[Written]:
+@dataclass(slots=True)
+class Heard:
+    """What devices have said of one update, over all attempts to write it.
+
+    `taken` hold it or have held it; `hidden` have something newer, and of these `never` are sure
+    not to have held it; `unanswered` may hold it: nothing came back.
+    """
+
+    taken: set[int] = field(default_factory=set)
+    hidden: set[int] = field(default_factory=set)
+    never: set[int] = field(default_factory=set)
+    unanswered: set[int] = field(default_factory=set)
+
+
+async def write(
+    nodes: Nodes,
+    updates: Sequence[Update],
+    *,
+    patience_ms: int = PATIENCE_MS,
+    heard: Sequence[Heard] | None = None,
+) -> list[Written]:
     """Write updates until a majority of the homes of each has it, or it is sure that none will.
 
     Nodes and devices that fail are tried again for `patience_ms`, since a write is idempotent;
     staged bytes die with their connection and are not. The ring is caught up with where it changed.
+    What was `heard` of the same updates before is not asked again.
     """
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + patience_ms / 1000
-    repeatable = not any(update.staged for update in updates)
+    heard = [Heard() for _ in updates] if heard is None else heard
+    attempt = _Attempt(nodes, updates, heard)
+    written = await attempt.run()
+    if _settled(updates, written):
+        return written
+    give_up = asyncio.get_running_loop().time() + patience_ms / 1000
     while True:
-        attempt = _Attempt(nodes, updates)
-        try:
-            written = await attempt.run()
-        except StaleNode as stale:
-            await nodes.catch_up(stale.node, stale.cause)
-            continue
-        settled = all(one.durable or one.refusals & _FINAL for one in written)
-        if settled or not repeatable or loop.time() > give_up:
+        stale = attempt.stale
+        if stale is None or not await nodes.catch_up(stale.node, stale.cause):
+            if asyncio.get_running_loop().time() >= give_up:
+                return written
+            await asyncio.sleep(RETRY_MS / 1000)
+        attempt = _Attempt(nodes, updates, heard)
+        written = await attempt.run()
+        if _settled(updates, written):
             return written
-        await asyncio.sleep(RETRY_MS / 1000)
+
+
+def _settled(updates: Sequence[Update], written: Sequence[Written]) -> bool:
+    """Say whether every update has its majority, or trying again would change nothing."""
+    for update, one in zip(updates, written, strict=True):
+        if one.verdict is Verdict.DURABLE or one.verdict is Verdict.HIDDEN:
+            continue
+        if update.staged is None and not any(refusal in _FINAL for refusal in one.refusals):
+            return False
+    return True
 
 
 class _Attempt:
     """One round of messages for a set of updates."""
 
-    def __init__(self, nodes: Nodes, updates: Sequence[Update]) -> None:
+    __slots__ = (
+        "_by_node",
+        "_quorums",
+        "_sessions",
+        "epoch",
+        "heard",
+        "nodes",
+        "stale",
+        "updates",
+        "written",
+    )
+
+    def __init__(self, nodes: Nodes, updates: Sequence[Update], heard: Sequence[Heard]) -> None:
         self.nodes = nodes
         self.epoch = nodes.epoch
         self.updates = updates
-        self.written = [Written() for _ in updates]
+        self.heard = heard
+        self.written: list[Written] = []
+        self.stale: StaleNode | None = None
         self._quorums: list[WriteQuorum] = []
         self._sessions: dict[str, StageSession] = {}
         self._by_node: dict[str, tuple[list[CommitWrite], list[Buffer], list[int]]] = {}
-        for index in range(len(updates)):
-            self._place(index)
+        for index, update in enumerate(updates):
+            self._place(index, update)
 
-    def _place(self, index: int) -> None:
-        update = self.updates[index]
-        digest = update.entry.digest
-        sets = (update.only,) if update.only is not None else self.epoch.home_sets(digest)
-        needed = 0 if len(sets) > 1 else majority(len(sets[0])) if update.only is None else len(sets[0])
+    def _place(self, index: int, update: Update) -> None:
+        nodes, digest = self.nodes, update.entry.digest
+        only = update.only
+        sets = self.epoch.home_sets(digest) if only is None else (only,)
         homes = sets[0] if len(sets) == 1 else tuple({device: None for one in sets for device in one})
-        self._quorums.append(WriteQuorum(sets))
+        stand_ins = () if only is not None else tuple(nodes.stand_ins(digest, homes))
+        quorum = WriteQuorum(sets, all_of_them=only is not None)
+        self._quorums.append(quorum)
+        self.written.append(Written(devices=homes + stand_ins))
+        heard = self.heard[index]
+        if heard.taken or heard.hidden:
+            homes = _replay(quorum, heard, homes)
+        # A node answers as soon as a majority has it; where more is asked, when all have answered.
+        needed = 0 if len(sets) > 1 or only is not None else len(sets[0]) // 2 + 1
         row = update.entry.to_row()
+        if update.guard is None:
+            for node, devices in nodes.by_node(homes).items():
+                self._add(index, node, devices, row, min(needed, len(devices)))
+        else:
+            self._add_guarded(index, homes, row, needed)
+        for device in stand_ins:
+            self._add(index, self.epoch.node_of(device), [device], row, 0)
+
+    def _add_guarded(self, index: int, homes: Sequence[int], row: bytes, needed: int) -> None:
         # Only homes that reads ask know whether the container lives: others may not have it yet.
-        judges = frozenset(homes if update.guard is None else self.epoch.read_homes(digest))
+        update = self.updates[index]
+        judges = self.epoch.read_homes(update.entry.digest)
         for node, devices in self.nodes.by_node(homes).items():
             guarded = [device for device in devices if device in judges]
             if guarded:
@@ -123,16 +196,15 @@ class _Attempt:
             if len(guarded) < len(devices):
                 rest = [device for device in devices if device not in judges]
                 self._add(index, node, rest, row, min(needed, len(rest)))
-        stand_ins = () if update.only is not None else tuple(self.nodes.stand_ins(digest, homes))
-        for device in stand_ins:
-            self._add(index, self.epoch.node_of(device), [device], row, 0)
-        self.written[index].devices = homes + stand_ins
 
     def _add(
         self, index: int, node: str, devices: Sequence[int], row: bytes, need: int, guard: bytes | None = None
     ) -> None:
         update = self.updates[index]
-        writes, body, owners = self._by_node.setdefault(node, ([], [], []))
+        held = self._by_node.get(node)
+        if held is None:
+            held = self._by_node[node] = ([], [], [])
+        writes, body, owners = held
         payload: int | None = None
         if update.payload is not None:
             body.append(update.payload)
@@ -142,10 +214,9 @@ class _Attempt:
             self._sessions |= update.staged.sessions
             ids = update.staged.ids
             staged = {device: ids[device] for device in devices if device in ids}
-        entry = update.entry
         writes.append(
             CommitWrite(
-                entry.key, row, devices, need, payload, staged, guard, update.if_empty, update.origin
+                update.entry.key, row, devices, need, payload, staged, guard, update.if_empty, update.origin
             )
         )
         owners.append(index)
@@ -159,46 +230,83 @@ class _Attempt:
                 calls[target.submit_commit(writes, body, epoch=self.epoch.number)] = node
             except Unavailable as error:
                 self._node_failed(node, error)
-        waiting: set[asyncio.Future[Any]] = set(calls)
-        while waiting and self._undecided():
-            if len(waiting) == 1:
-                (call,) = waiting
-                await asyncio.wait((call,)) if not call.done() else None
-                done = waiting
-                waiting = set()
+        if len(calls) == 1:
+            ((call, node),) = calls.items()
+            try:
+                reply = await call
+            except Unavailable as error:
+                self._call_failed(node, error)
             else:
-                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for call in done:
-                self._answered(calls[call], call)
-        for call in waiting:
-            self.nodes.keep(call)
+                self._answered(node, reply.head)
+        elif calls:
+            await self._gather(calls)
         for index, quorum in enumerate(self._quorums):
-            self.written[index].durable = quorum.verdict() is Verdict.DURABLE
+            written = self.written[index]
+            written.verdict = quorum.verdict()
+            if written.verdict is Verdict.HIDDEN and self.updates[index].only is None:
+                written.unseen = quorum.unseen(self.nodes.read_sets(self.updates[index].entry.digest))
         return self.written
+
+    async def _gather(self, calls: dict[asyncio.Future[Any], str]) -> None:
+        waiting: set[asyncio.Future[Any]] = set(calls)
+        try:
+            while waiting and self._undecided():
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for call, node in calls.items():
+                    if call not in done:
+                        continue
+                    try:
+                        reply = call.result()
+                    except Unavailable as error:
+                        self._call_failed(node, error)
+                    else:
+                        self._answered(node, reply.head)
+        finally:
+            for call in waiting:
+                self.nodes.keep(call)
+        for call in waiting:
+            self._note_unanswered(calls[call])
 
     def _undecided(self) -> bool:
         return any(quorum.verdict() is Verdict.WAITING for quorum in self._quorums)
 
-    def _answered(self, node: str, call: asyncio.Future[Any]) -> None:
-        try:
-            outcomes = unpack_commit_reply(call.result().head)
-        except StaleRing as error:
-            raise StaleNode(node, error) from error
-        except Unavailable as error:
-            self._node_failed(node, error)
-            return
+    def _answered(self, node: str, head: Any) -> None:
         _, _, owners = self._by_node[node]
-        for index, of_write in zip(owners, outcomes, strict=True):
-            written, quorum = self.written[index], self._quorums[index]
+        for index, of_write in zip(owners, head, strict=True):
+            written, quorum, heard = self.written[index], self._quorums[index], self.heard[index]
             for device, outcome, newest in of_write:
-                if outcome in _DURABLE:
+                if outcome <= _HELD_MAX:
                     quorum.acked(device)
-                    written.newest = max(written.newest, newest)
+                    heard.taken.add(device)
+                elif outcome == _SUPERSEDED:
+                    never = device not in heard.unanswered
+                    quorum.hidden(device, never_held=never)
+                    heard.hidden.add(device)
+                    if never:
+                        heard.never.add(device)
                 else:
                     quorum.failed(device)
-                    written.refusals.add(outcome)
-                    if outcome in _DEVICE_TROUBLE:
-                        self.nodes.note_down(device)
+                    self._refused(device, Outcome(outcome), written)
+                    continue
+                written.newest = max(written.newest, newest)
+
+    def _refused(self, device: int, outcome: Outcome, written: Written) -> None:
+        written.refusals[outcome] += 1
+        if outcome in _DEVICE_TROUBLE:
+            self.nodes.note_down(device)
+
+    def _call_failed(self, node: str, error: Unavailable) -> None:
+        if isinstance(error, StaleRing):
+            # The node has not looked at the call; the others may be enough.
+            self.stale = StaleNode(node, error)
+        else:
+            self._note_unanswered(node)
+        self._node_failed(node, error)
+
+    def _note_unanswered(self, node: str) -> None:
+        writes, _, owners = self._by_node[node]
+        for index, one in zip(owners, writes, strict=True):
+            self.heard[index].unanswered.update(one.devices)
 
     def _node_failed(self, node: str, error: Unavailable) -> None:
         if isinstance(error, NodeUnreachable):
@@ -207,3 +315,16 @@ class _Attempt:
         for index, one in zip(owners, writes, strict=True):
             for device in one.devices:
                 self._quorums[index].failed(device)
+
+
+def _replay(quorum: WriteQuorum, heard: Heard, homes: Sequence[int]) -> tuple[int, ...]:
+    """Count what was heard before, and return the homes still to be asked."""
+    rest = []
+    for device in homes:
+        if device in heard.taken:
+            quorum.acked(device)
+        elif device in heard.hidden:
+            quorum.hidden(device, never_held=device in heard.never)
+        else:
+            rest.append(device)
+    return tuple(rest)

@@ -74,7 +74,7 @@ def test_the_verdict_follows_from_counting(
 
 
 def test_a_read_takes_the_newest_and_names_who_lags() -> None:
-    quorum = ReadQuorum((1, 2, 3))
+    quorum = ReadQuorum([(1, 2, 3)])
     quorum.answered(1, OLD)
     quorum.answered(2, NEW)
     newest = quorum.newest()
@@ -87,14 +87,14 @@ def test_a_read_takes_the_newest_and_names_who_lags() -> None:
 
 
 def test_a_device_that_is_no_home_has_no_say_in_a_read() -> None:
-    quorum = ReadQuorum((1, 2, 3))
+    quorum = ReadQuorum([(1, 2, 3)])
     quorum.answered(9, NEW)
     assert quorum.newest() is None
     assert not quorum.enough
 
 
 def test_a_key_absent_everywhere_is_absent() -> None:
-    quorum = ReadQuorum((1, 2, 3))
+    quorum = ReadQuorum([(1, 2, 3)])
     quorum.answered(1, None)
     quorum.answered(2, None)
     assert quorum.enough

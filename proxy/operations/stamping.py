@@ -1,0 +1,83 @@
+"""Stamping writes so that none hides under an older one: at most two rounds, mostly one.
+
+A write takes a stamp and goes out at once, without asking what the newest stamp is. Mostly that is
+right: clocks agree to milliseconds. Where a clock was ahead, an older write has a newer stamp; it is
+on a majority, so this write never is the newest on a majority: it is HIDDEN. But something under way
+at the same time hides it as well, after readers may have seen it; writing it again would then show
+it a second time. The two are told apart by whether any reader can have seen it (`Written.unseen`):
+
+- DURABLE (a majority held it as the newest): nothing acknowledged before is newer. Done.
+- one update of a write HIDDEN, another not: what hides it was not acknowledged before, or it would
+  hide both. Done; the replicator makes the two agree.
+- all HIDDEN and unseen: written again, after the newest stamp that a majority told of. What hides it
+  now was not acknowledged before this write began: done, whatever comes.
+- HIDDEN by answers too few to tell: the outcome is unknown, and the client is told so.
+
+A write that looked up the newest stamp first is in the position of the second round from the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from model.entry import Kind
+from model.errors import NotEnoughReplicas
+from model.stamp import Stamp
+from objectd.contract import Origin, Outcome
+from proxy.operations.nodes import Nodes
+from proxy.operations.quorum import Verdict
+from proxy.operations.read import find
+from proxy.operations.write import PATIENCE_MS, Heard, Update, Written, write
+
+Build = Callable[[Stamp], Sequence[Update]]
+"""Makes the updates of one write, the same ones but for the stamp."""
+
+
+async def write_stamped(
+    nodes: Nodes, build: Build, *, looked_up: bool
+) -> tuple[Stamp, Sequence[Update], list[Written]]:
+    """Write updates under a stamp of their own, confirmed where they are durable.
+
+    Raises NotEnoughReplicas where it cannot be told whether the write has taken effect.
+    """
+    stamp = nodes.clock.next()
+    updates = build(stamp)
+    written = await write_guarded(nodes, updates)
+    verdicts = {one.verdict for one in written}
+    if verdicts == {Verdict.HIDDEN} and not looked_up:
+        if not all(one.unseen for one in written):
+            raise NotEnoughReplicas(
+                "another write hides this one, and too few replicas tell which came first"
+            )
+        nodes.clock.observe(max(one.newest for one in written))
+        stamp = nodes.clock.next()
+        updates = build(stamp)
+        written = await write_guarded(nodes, updates)
+        verdicts = {one.verdict for one in written}
+    if verdicts == {Verdict.DURABLE}:
+        for update, one in zip(updates, written, strict=True):
+            nodes.confirm(update.entry.key, update.entry.newest, one.devices)
+    return stamp, updates, written
+
+
+async def write_guarded(nodes: Nodes, updates: Sequence[Update]) -> list[Written]:
+    """Write updates; where homes refuse for want of a container that lives, mend them and try again.
+
+    A home may have missed the container's making. Only what a majority says of it counts.
+    """
+    heard = [Heard() for _ in updates]
+    give_up = asyncio.get_running_loop().time() + PATIENCE_MS / 1000
+    while True:
+        written = await write(nodes, updates, heard=heard)
+        refused = [
+            update.guard
+            for update, one in zip(updates, written, strict=True)
+            if update.guard is not None and not one.durable and Outcome.NO_CONTAINER in one.refusals
+        ]
+        if not refused or asyncio.get_running_loop().time() > give_up:
+            return written
+        container = await find(nodes, refused[0])
+        if container is None or container.entry.kind is not Kind.DATA:
+            return written
+        await write(nodes, (Update(container.entry, origin=Origin.REPAIR),))
