@@ -27,12 +27,12 @@ async def list_index(nodes: Nodes, digest: bytes, query: Query) -> tuple[Page, T
     while True:
         try:
             return await _list_once(nodes, digest, query)
-        except StaleNode as stale:
-            await nodes.catch_up(stale.node, stale.cause)
-        except _Unreached as error:
+        except (StaleNode, _Unreached) as error:
+            caught_up = isinstance(error, StaleNode) and await nodes.catch_up(error.node, error.cause)
             if loop.time() > give_up:
                 raise NotEnoughReplicas("too few replicas of the index answer") from error
-            await asyncio.sleep(RETRY_MS / 1000)
+            if not caught_up:
+                await asyncio.sleep(RETRY_MS / 1000)
 
 
 class _Unreached(Exception):
@@ -40,17 +40,12 @@ class _Unreached(Exception):
 
 
 async def _list_once(nodes: Nodes, digest: bytes, query: Query) -> tuple[Page, Totals]:
-    homes = nodes.epoch.read_homes(digest)
-    needed = majority(len(homes))
-    groups = nodes.by_node(homes)
-    node, owned = next(iter(groups.items()))
-    if len(owned) >= needed:
-        # One node holds a majority: it compares, and merges where it must, by itself.
-        reply = await _rows(nodes, node, digest, owned, query, ask=needed)
-        if reply is not None and len(reply.groups) >= needed:
-            return reply.page, _best_totals([group for _, group in reply.groups])
-    agreed = await _agreed_page(nodes, digest, query, homes, needed)
-    return agreed if agreed is not None else await _merged_page(nodes, digest, query, homes)
+    home_sets = nodes.read_sets(digest)
+    if len(home_sets) == 1:
+        agreed = await _agreed_page(nodes, digest, query, home_sets[0])
+        if agreed is not None:
+            return agreed
+    return await _merged_page(nodes, digest, query, home_sets)
 
 
 async def _rows(
@@ -67,25 +62,26 @@ async def _rows(
 
 
 async def _agreed_page(
-    nodes: Nodes, digest: bytes, query: Query, homes: Sequence[int], needed: int
+    nodes: Nodes, digest: bytes, query: Query, homes: Sequence[int]
 ) -> tuple[Page, Totals] | None:
     """Return the page of one replica where a majority has the very same rows, else None."""
-    calls = [
-        _rows(nodes, node, digest, owned, query, ask=min(len(owned), needed))
-        if position == 0
-        else _groups(nodes, node, digest, owned)
-        for position, (node, owned) in enumerate(nodes.by_node(homes).items())
-    ]
-    first, *others = await asyncio.gather(*calls)
-    if not isinstance(first, RowsReply) or not first.groups:
+    needed = majority(len(homes))
+    (node, owned), *rest = nodes.by_node(homes).items()
+    first = _rows(nodes, node, digest, owned, query, ask=min(len(owned), needed))
+    others: Sequence[list[Group]] = ()
+    if len(owned) >= needed:
+        reply = await first
+    else:
+        asked = asyncio.gather(*(_groups(nodes, other, digest, devices) for other, devices in rest))
+        reply, others = await asyncio.gather(first, asked)
+    if reply is None or not reply.groups:
         return None
-    wanted = first.groups[0][1]
-    groups = [group for _, group in first.groups]
-    for other in others:
-        if isinstance(other, list):
-            groups += other
-    agreeing = sum(1 for group in groups if group.digest == wanted.digest)
-    return (first.page, Totals(wanted.count, wanted.bytes)) if agreeing >= needed else None
+    wanted = reply.groups[0][1]
+    if any(group.digest != wanted.digest for _, group in reply.groups):
+        # The node has merged what differs: rows of a minority, until they are written to more.
+        return None
+    agreeing = len(reply.groups) + sum(group.digest == wanted.digest for found in others for group in found)
+    return (reply.page, Totals(wanted.count, wanted.bytes)) if agreeing >= needed else None
 
 
 async def _groups(nodes: Nodes, node: str, digest: bytes, owned: Sequence[int]) -> list[Group]:
@@ -101,7 +97,7 @@ async def _groups(nodes: Nodes, node: str, digest: bytes, owned: Sequence[int]) 
 
 
 async def _merged_page(
-    nodes: Nodes, digest: bytes, query: Query, homes: Sequence[int]
+    nodes: Nodes, digest: bytes, query: Query, home_sets: Sequence[Sequence[int]]
 ) -> tuple[Page, Totals]:
     """Merge the rows of a majority of replicas, window by window, until the page is full."""
     start, end = query.prefix, after_prefix(query.prefix) if query.prefix else None
@@ -113,7 +109,7 @@ async def _merged_page(
     limit = max(WINDOW_ROWS, query.limit + 1)
     while True:
         window = NameRange(start, end, limit, query.reverse)
-        replicas = await _raw_rows(nodes, digest, window, homes)
+        replicas = await _raw_rows(nodes, digest, window, home_sets)
         merged, exhausted = merge_window(replicas, reverse=query.reverse)
         await _repair(nodes, digest, replicas, merged)
         rows += merged
@@ -121,30 +117,50 @@ async def _merged_page(
         if page.truncated or exhausted or query.limit <= 0:
             return page, _best_totals([replica.group for replica in replicas])
         if merged:
-            last = merged[-1][0]
-            start, end = (start, last) if query.reverse else (last + b"\0", end)
+            start, end = _beyond(query, merged[-1][0], start, end)
         limit *= 2
 
 
-async def _raw_rows(nodes: Nodes, digest: bytes, window: NameRange, homes: Sequence[int]) -> list[RawRows]:
-    needed = majority(len(homes))
+def _beyond(query: Query, last: bytes, start: bytes, end: bytes | None) -> tuple[bytes, bytes | None]:
+    """Return the range after the last name seen, and after all that a common prefix has rolled up."""
+    at = last.find(query.delimiter, len(query.prefix)) if query.delimiter else -1
+    if at < 0:
+        return (start, last) if query.reverse else (last + b"\0", end)
+    common = last[: at + len(query.delimiter)]
+    if query.reverse:
+        return start, common
+    return after_prefix(common) or last + b"\0", end
+
+
+async def _raw_rows(
+    nodes: Nodes, digest: bytes, window: NameRange, home_sets: Sequence[Sequence[int]]
+) -> list[RawRows]:
     replicas: list[RawRows] = []
-    for node, owned in nodes.by_node(homes).items():
-        ask = min(len(owned), needed - len(replicas))
-        if ask <= 0:
-            break
-        try:
-            replicas += await nodes.client(node).raw_rows(
-                digest, owned, window, epoch=nodes.epoch.number, ask=ask
-            )
-        except StaleRing as error:
-            raise StaleNode(node, error) from error
-        except Unavailable as error:
-            if isinstance(error, NodeUnreachable):
-                nodes.note_down(node)
-    if len(replicas) < needed:
-        raise _Unreached
+    for homes in home_sets:
+        known = {replica.device for replica in replicas}
+        needed = majority(len(homes)) - sum(1 for home in homes if home in known)
+        for node, owned in nodes.by_node(home for home in homes if home not in known).items():
+            if needed <= 0:
+                break
+            found = await _raw_rows_of(nodes, node, digest, owned, window, ask=min(len(owned), needed))
+            replicas += found
+            needed -= len(found)
+        if needed > 0:
+            raise _Unreached
     return replicas
+
+
+async def _raw_rows_of(
+    nodes: Nodes, node: str, digest: bytes, owned: Sequence[int], window: NameRange, *, ask: int
+) -> list[RawRows]:
+    try:
+        return await nodes.client(node).raw_rows(digest, owned, window, epoch=nodes.epoch.number, ask=ask)
+    except StaleRing as error:
+        raise StaleNode(node, error) from error
+    except Unavailable as error:
+        if isinstance(error, NodeUnreachable):
+            nodes.note_down(node)
+        return []
 
 
 def merge_window(replicas: Sequence[RawRows], *, reverse: bool) -> tuple[list[RawRow], bool]:
@@ -164,9 +180,7 @@ def merge_window(replicas: Sequence[RawRows], *, reverse: bool) -> tuple[list[Ra
     return sorted(newest.items(), reverse=reverse), cut is None
 
 
-async def _repair(
-    nodes: Nodes, digest: bytes, replicas: Sequence[RawRows], merged: Sequence[RawRow]
-) -> None:
+async def _repair(nodes: Nodes, digest: bytes, replicas: Sequence[RawRows], merged: Sequence[RawRow]) -> None:
     """Write rows that a replica lacks to it, so that no later listing goes back in time."""
     held = [(replica.device, dict(replica.rows)) for replica in replicas]
     updates = []
@@ -197,12 +211,18 @@ def held_scan(rows: Sequence[RawRow], *, reverse: bool) -> Scan:
 
 
 async def index_totals(nodes: Nodes, digests: Sequence[bytes]) -> list[Totals]:
-    """Return the totals of indexes, as most replicas have them."""
+    """Return the totals of indexes, as most replicas have them. Raises NotEnoughReplicas."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + PATIENCE_MS / 1000
     while True:
         try:
             return await _totals_once(nodes, digests)
-        except StaleNode as stale:
-            await nodes.catch_up(stale.node, stale.cause)
+        except (StaleNode, _Unreached) as error:
+            caught_up = isinstance(error, StaleNode) and await nodes.catch_up(error.node, error.cause)
+            if loop.time() > give_up:
+                raise NotEnoughReplicas("too few replicas of an index answer") from error
+            if not caught_up:
+                await asyncio.sleep(RETRY_MS / 1000)
 
 
 async def _totals_once(nodes: Nodes, digests: Sequence[bytes]) -> list[Totals]:
@@ -225,7 +245,7 @@ async def _totals_once(nodes: Nodes, digests: Sequence[bytes]) -> list[Totals]:
             seen[digest] += [group for _, group in groups]
     needed = {digest: majority(len(nodes.epoch.read_homes(digest))) for digest in digests}
     if any(len(seen[digest]) < needed[digest] for digest in digests):
-        raise NotEnoughReplicas("too few replicas of an index answer")
+        raise _Unreached
     return [_best_totals(seen[digest]) for digest in digests]
 
 
