@@ -21,6 +21,7 @@ FILES_DEFAULT = 1000
 FILE_BYTES_MAX = 16 << 20
 CLIENT_S = 900.0
 SYSTEM_DOCUMENTS = Path("/usr/share/doc")
+_LEFT_OUT = frozenset({"__pycache__", "site-packages", "dist-packages"})
 
 ODD_NAMES = (
     "with space/two  spaces.txt",
@@ -150,7 +151,7 @@ def _real_files() -> list[tuple[str, Path]]:
 
 def _names_below(root: Path) -> Iterator[str]:
     for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if name not in {"__pycache__", "site-packages", "dist-packages"}]
+        folders[:] = [name for name in folders if name not in _LEFT_OUT]
         for name in names:
             path = Path(folder, name)
             if path.is_file() and not path.is_symlink() and path.stat().st_size <= FILE_BYTES_MAX:
@@ -158,7 +159,7 @@ def _names_below(root: Path) -> Iterator[str]:
 
 
 def _spread(files: Sequence[tuple[str, Path]], count: int) -> list[tuple[str, Path]]:
-    """Return `count` of the files, evenly spaced; files are repeated under new names where there are too few."""
+    """Return `count` of the files, evenly spaced; where there are too few, again under new names."""
     if count <= 0:
         return []
     if count <= len(files):
