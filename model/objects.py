@@ -99,12 +99,25 @@ class PostedMetadata:
     delete_at: int = 0
 
 
+def part_fields(part: Part) -> tuple[object, ...]:
+    """Return the fields of a part in the order of its constructor."""
+    return (
+        part.number,
+        part.account,
+        part.container,
+        part.name,
+        part.etag,
+        part.size,
+        part.offset,
+        part.whole,
+        part.inline,
+        part.checksum,
+    )
+
+
 def pack_record(record: ObjectRecord) -> bytes:
     """Return the msgpack of a record."""
-    parts = [
-        (p.number, p.account, p.container, p.name, p.etag, p.size, p.offset, p.whole, p.inline, p.checksum)
-        for p in record.parts
-    ]
+    parts = [part_fields(part) for part in record.parts]
     return _pack(
         (
             RECORD_VERSION,

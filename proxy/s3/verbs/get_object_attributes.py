@@ -85,7 +85,7 @@ def _parts(call: Call, record: ObjectRecord) -> str:
             ]
         )
     return (
-        f"<ObjectParts><TotalPartsCount>{len(record.parts)}</TotalPartsCount>"
+        f"<ObjectParts><PartsCount>{len(record.parts)}</PartsCount>"
         f"<PartNumberMarker>{after}</PartNumberMarker>"
         f"<NextPartNumberMarker>{page[-1].number if page else 0}</NextPartNumberMarker>"
         f"<MaxParts>{page_max}</MaxParts>"
