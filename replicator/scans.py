@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Final
 
 from kit.clock import wall_clock_ms
-from model.entry import Entry, Kind, Table, from_row, make_key, row_kind, row_stamp
+from model.entry import Entry, Kind, Table, from_row, row_kind, row_stamp
 from model.errors import CorruptRecord, Unavailable
 from model.listing import Listed, unpack_listed
-from model.names import HIDDEN, ObjectPath, object_key
+from model.names import ObjectPath, object_key
 from model.objects import EXPIRES, POSTED, WITHIN, pack_names, unpack_posted, unpack_record
 from model.stamp import Stamp, next_stamp, stamp_ms
 from objectd.contract import RawEntry
 from replicator.compare import Comparer
 from replicator.keys import Keys, is_live
+from replicator.orphans import GRACE_MS, Orphans, is_part
 from replicator.peers import Peers
 from replicator.places import all_homes, key_range, partitions_led
 from replicator.plan import Drop, stamp_before
@@ -27,10 +27,6 @@ from replicator.reconcile import Reconciler
 from replicator.survey import Survey, strays
 from replicator.sync import DOUBT_AGE_S_MIN
 from ring.epoch import Phase
-
-ORPHAN_AGE_MS: Final = 24 * 3_600_000
-_PARTS: Final = f"{HIDDEN}parts{HIDDEN}"
-_UPLOADS: Final = f"{HIDDEN}uploads{HIDDEN}"
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +50,7 @@ class Scanner:
         self._reconciler = reconciler
         self._tombstone_age_s = tombstone_age_s
         self._now_ms = now_ms
+        self._orphans = Orphans(peers, comparer, keys, now_ms=now_ms)
         self._reclaim_at = 0
         self._rows_at = 0
         self.reclaimed_count = 0
@@ -123,6 +120,7 @@ class Scanner:
             self._rows_at = 0
             return False
         self._rows_at = partition + 1
+        self._orphans.begin_pass()
         async for row, listed in self._rows(partition):
             try:
                 await self._look_at(row, listed)
@@ -150,10 +148,10 @@ class Scanner:
                 self.expired_count += await self._expire(path)
             return
         within = listed.extra.get(WITHIN)
-        old = stamp_ms(row.newest) + ORPHAN_AGE_MS < self._now_ms()
-        if within is not None and old and within[1].startswith(_PARTS):
+        old = stamp_ms(row.newest) + GRACE_MS < self._now_ms()
+        if within is not None and old and is_part(within[1]):
             path = ObjectPath(within[0], within[1], listed.name)
-            if await self._is_orphan(path):
+            if await self._orphans.is_orphan(path):
                 entry = (await self._keys.look_up(self._object_key(path))).merged
                 if entry is not None and is_live(entry):
                     await self._delete(path, entry)
@@ -181,32 +179,6 @@ class Scanner:
         await self._keys.write(tombstone)
         await self._reconciler.row_follows(path, tombstone)
 
-    async def _is_orphan(self, part: ObjectPath) -> bool:
-        """Say whether neither an upload in progress nor any version of its object names a part."""
-        upload_name = part.name.rpartition(HIDDEN)[0]
-        name = upload_name.rpartition(HIDDEN)[0]
-        container = part.container.removeprefix(_PARTS)
-        upload = await self._keys.look_up(
-            self._object_key(ObjectPath(part.account, _UPLOADS + container, upload_name))
-        )
-        if not upload.known or is_live(upload.merged):
-            return False
-        return not await self._is_named(ObjectPath(part.account, container, name), part)
-
-    async def _is_named(self, whole: ObjectPath, part: ObjectPath) -> bool:
-        """Say whether any version of an object names a part; every home is asked, or the answer is yes."""
-        epoch = self._peers.epoch
-        digest = epoch.digest(whole.account, whole.container, whole.name)
-        lo, hi = make_key(Table.OBJECT, digest), make_key(Table.OBJECT, digest, b"\xff" * 17)
-        for device in dict.fromkeys(one for homes in epoch.home_sets(digest) for one in homes):
-            if device not in self._peers.around.live:
-                return True
-            async for page in self._comparer.pages(device, lo, hi):
-                for raw in page:
-                    if row_kind(raw.row) == Kind.DATA and _names(from_row(raw.key, raw.row), part):
-                        return True
-        return False
-
     def _object_key(self, path: ObjectPath) -> bytes:
         return object_key(self._peers.epoch.digest(path.account, path.container, path.name))
 
@@ -233,10 +205,3 @@ def object_expires(entry: Entry) -> int:
     if register is not None and register[1]:
         return unpack_posted(register[1]).delete_at
     return unpack_record(entry.value).delete_at
-
-
-def _names(entry: Entry, part: ObjectPath) -> bool:
-    return any(
-        (one.account, one.container, one.name) == (part.account, part.container, part.name)
-        for one in unpack_record(entry.value).parts
-    )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import secrets
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from kit.clock import monotonic_ms, wall_clock_ms
 from model.errors import ColonnadeError, IncompleteBody
@@ -25,8 +23,6 @@ from proxy.s3.router import methods, route
 if TYPE_CHECKING:
     from proxy.operations.colony import Colony
 
-_log = logging.getLogger(__name__)
-
 _WITHOUT_BODY: Final = frozenset((204, 304))
 
 
@@ -42,10 +38,9 @@ class S3App:
         now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
         """`directory` finds access keys; `now_ms` is the wall clock."""
-        self._tasks: set[asyncio.Task[None]] = set()
         self._settings = settings or Settings()
         self._services = Services(
-            colony, BucketNames(colony, monotonic_ms), directory, self._settings, now_ms, self._background
+            colony, BucketNames(colony, monotonic_ms), directory, self._settings, now_ms
         )
         self._host_id = self._settings.host_id
 
@@ -63,11 +58,6 @@ class S3App:
         response.headers.append(("x-amz-request-id", request.id))
         response.headers.append(("x-amz-id-2", self._host_id))
         return response
-
-    async def drain(self) -> None:
-        """Wait until everything that answers left to be done has been done."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _enter(self, request: Request) -> Call:
         """Return the call that a request makes, its signature checked. Raises S3Error, SignatureRefused."""
@@ -127,16 +117,3 @@ class S3App:
             ids=(request.id, self._host_id),
         )
         return Response(error.status, headers, body)
-
-    def _background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(_logged(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
-    """Do work that nobody waits for; what is left undone is found again by the reaper of parts."""
-    try:
-        await work
-    except ColonnadeError as error:
-        _log.warning("parts of an upload were not taken away", extra={"reason": str(error)})

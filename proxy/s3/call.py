@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from model.names import ContainerPath, ObjectPath
 from proxy.auth.sigv4 import Claim, Seal
@@ -51,8 +51,7 @@ class Settings:
 class Services:
     """What every request works with.
 
-    `now_ms` is the wall clock in milliseconds since the epoch; `background` runs what is to be done
-    after the answer, and logs what fails of it.
+    `now_ms` is the wall clock in milliseconds since the epoch.
     """
 
     colony: Colony
@@ -60,7 +59,6 @@ class Services:
     directory: KeyDirectory
     settings: Settings
     now_ms: Callable[[], int]
-    background: Callable[[Coroutine[Any, Any, None]], None]
 
 
 @dataclass(slots=True)

@@ -2,37 +2,32 @@
 
 An upload is an object `key NUL upload` in uploads_of(bucket); a part is an object
 `key NUL upload NUL number` (five digits) in parts_of(bucket), and stays there as a part of the finished
-object, whose manifest names it.
+object, whose manifest names it. Parts are never taken away here: once neither an upload nor an object
+needs them, the replicator does it, some time later, since a reader may still be at them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
 from model.errors import NoSuchObject, NoSuchUpload
 from model.listing import Listed, Query, unpack_listed
-from model.names import ContainerPath, ObjectPath, decode_name, encode_name, parts_of, uploads_of
-from model.objects import Manifest
+from model.names import ContainerPath, ObjectPath, encode_name, parts_of, uploads_of
 from proxy import checksums
 from proxy.operations.types import StoredObject
 from proxy.s3.call import Call
 from proxy.s3.errors import S3Error, invalid_argument
 
 _PAGE_ROWS: Final = 1000
-_ROWS_MAX: Final = 10_000
-_DROPS_AT_ONCE: Final = 16
 _SEPARATOR: Final = "\0"
 
 ALGORITHM: Final = "algorithm"
 """In an upload's extra: the checksum algorithm its parts bear."""
 TYPE: Final = "type"
 """In an upload's extra: FULL_OBJECT or COMPOSITE."""
-UPLOAD: Final = "upload"
-"""In a finished object's extra: the upload it was made by."""
 CHECKSUM: Final = "sum"
 """In a part's listing row: its checksum by the upload's algorithm."""
 
@@ -53,9 +48,14 @@ def new_upload_id() -> str:
     return secrets.token_hex(16)
 
 
+def upload_name(key: str, upload_id: str) -> str:
+    """Return the name of an upload's record."""
+    return f"{key}{_SEPARATOR}{upload_id}"
+
+
 def upload_path(path: ContainerPath, key: str, upload_id: str) -> ObjectPath:
     """Return where an upload's record is."""
-    return uploads_of(path).object(f"{key}{_SEPARATOR}{upload_id}")
+    return uploads_of(path).object(upload_name(key, upload_id))
 
 
 def part_path(path: ContainerPath, key: str, upload_id: str, number: int) -> ObjectPath:
@@ -123,40 +123,9 @@ async def list_parts(
         marker = page.next_marker
 
 
-async def end_upload(call: Call, path: ContainerPath, upload: Upload, *, keep: Iterable[int] = ()) -> None:
-    """Forget an upload, and take away its parts but those that a finished object keeps."""
-    kept = frozenset(keep)
-    await call.colony.delete_object(upload_path(path, call.key, upload.id))
-    surplus = [
-        part_path(path, call.key, upload.id, part_number(row))
-        async for row in list_parts(call, path, upload.id)
-        if part_number(row) not in kept
-    ]
-    if surplus:
-        call.services.background(_drop(call, surplus))
-
-
-async def drop_upload(call: Call, path: ContainerPath, name: str) -> None:
-    """Forget an upload by the name of its record, and take away all of its parts in the background."""
+async def end_upload(call: Call, path: ContainerPath, name: str) -> None:
+    """Forget an upload by the name of its record; the parts that no object names go later."""
     await call.colony.delete_object(uploads_of(path).object(name))
-    query = Query(prefix=encode_name(name + _SEPARATOR), limit=_ROWS_MAX)
-    page = await call.colony.list_objects(parts_of(path), query)
-    parts = parts_of(path)
-    call.services.background(_drop(call, [parts.object(decode_name(part)) for part, _ in page.items]))
-
-
-def drop_parts(call: Call, deleted: StoredObject | None) -> None:
-    """Take away, in the background, the parts of an object that is no more."""
-    if deleted is not None and deleted.record.manifest is Manifest.MULTIPART:
-        parts = deleted.record.parts
-        call.services.background(
-            _drop(call, [ObjectPath(part.account, part.container, part.name) for part in parts])
-        )
-
-
-async def _drop(call: Call, paths: list[ObjectPath]) -> None:
-    for start in range(0, len(paths), _DROPS_AT_ONCE):
-        await asyncio.gather(*map(call.colony.delete_object, paths[start : start + _DROPS_AT_ONCE]))
 
 
 def check_part_checksum(upload: Upload, named: str) -> None:

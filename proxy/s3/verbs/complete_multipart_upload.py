@@ -10,12 +10,13 @@ from typing import Final
 
 from model.errors import NoSuchObject, NoSuchUpload
 from model.listing import Listed
+from model.manifests import UPLOAD
 from model.names import ContainerPath, parts_of
 from model.objects import Manifest, Part
 from proxy import checksums
 from proxy.auth.query import encode
 from proxy.http.messages import Response
-from proxy.operations.types import HeldBody, NewObject, Precondition, StoredObject
+from proxy.operations.types import HeldBody, NewObject, StoredObject
 from proxy.s3 import xml_read, xml_write
 from proxy.s3.access import enter
 from proxy.s3.acl import Permission
@@ -25,13 +26,12 @@ from proxy.s3.errors import S3Error
 from proxy.s3.metadata import chosen_checksum
 from proxy.s3.multipart import (
     CHECKSUM,
-    UPLOAD,
     Upload,
-    drop_parts,
     end_upload,
     find_upload,
     list_parts,
     part_number,
+    upload_name,
 )
 from proxy.s3.upload import Stated, read_whole
 
@@ -73,24 +73,11 @@ async def complete_multipart_upload(call: Call) -> Response:
         extra={UPLOAD: upload.id},
         sides=upload.stored.sides,
     )
-    before = _Before(of_write(call.request.headers))
-    stored = await call.colony.put_object(call.object(path), new, HeldBody(b""), precondition=before.check)
-    await end_upload(call, path, upload, keep=[part.number for part in parts])
-    drop_parts(call, before.stored)
+    stored = await call.colony.put_object(
+        call.object(path), new, HeldBody(b""), precondition=of_write(call.request.headers)
+    )
+    await end_upload(call, path, upload_name(call.key, upload.id))
     return _result(call, stored)
-
-
-class _Before:
-    """Remembers the object that is replaced, so that its parts can go; holds the conditions against it."""
-
-    def __init__(self, precondition: Precondition | None) -> None:
-        self.stored: StoredObject | None = None
-        self._precondition = precondition
-
-    def check(self, stored: StoredObject | None) -> None:
-        self.stored = stored
-        if self._precondition is not None:
-            self._precondition(stored)
 
 
 async def _completed_before(call: Call, path: ContainerPath) -> Response:

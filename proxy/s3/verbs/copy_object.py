@@ -15,7 +15,6 @@ from proxy.s3.call import Call, xml
 from proxy.s3.conditional import of_write
 from proxy.s3.copying import body_of, open_source, read_source, read_span
 from proxy.s3.errors import S3Error, invalid_argument
-from proxy.s3.multipart import drop_parts
 from proxy.s3.names import check_key
 from proxy.s3.upload import named_algorithm
 from proxy.s3.verbs.put_object import new_sides
@@ -44,8 +43,6 @@ async def copy_object(call: Call) -> Response:
     stored = await call.colony.put_object(
         call.object(path), new, body_of(opened, span), precondition=of_write(headers)
     )
-    if onto_itself:
-        drop_parts(call, opened.stored)
     chosen = metadata.chosen_checksum(stored.record.checksums)
     shown = {} if chosen is None else {chosen[0]: chosen[1], "Type": chosen[2]}
     return xml(

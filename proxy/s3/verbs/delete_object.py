@@ -7,7 +7,6 @@ from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, empty
 from proxy.s3.conditional import of_delete
-from proxy.s3.multipart import drop_parts
 from proxy.s3.names import check_key
 from proxy.s3.verbs.head_object import check_version
 
@@ -20,6 +19,4 @@ async def delete_object(call: Call) -> Response:
     deleted = await call.colony.delete_object(call.object(path), precondition=of_delete(call.request.headers))
     if deleted is None:
         await call.colony.container(path)
-    else:
-        drop_parts(call, deleted)
     return empty(204)

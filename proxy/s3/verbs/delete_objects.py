@@ -15,7 +15,6 @@ from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
 from proxy.s3.conditional import delete_precondition
 from proxy.s3.errors import S3Error, to_s3
-from proxy.s3.multipart import drop_parts
 from proxy.s3.names import check_key
 from proxy.s3.upload import read_whole
 
@@ -58,7 +57,7 @@ async def _delete(call: Call, path: ContainerPath, item: _Wanted, quiet: bool) -
         if item.version not in ("", "null"):
             raise S3Error("NoSuchVersion")
         precondition = delete_precondition(etag=item.etag, size=item.size, modified=item.modified)
-        deleted = await call.colony.delete_object(path.object(item.key), precondition=precondition)
+        await call.colony.delete_object(path.object(item.key), precondition=precondition)
     except ColonnadeError as error:
         shown = to_s3(error)
         return (
@@ -66,7 +65,6 @@ async def _delete(call: Call, path: ContainerPath, item: _Wanted, quiet: bool) -
             + (xml_write.tag("VersionId", item.version) if item.version else "")
             + f"<Code>{shown.code}</Code>{xml_write.tag('Message', shown.message)}</Error>"
         )
-    drop_parts(call, deleted)
     if quiet:
         return ""
     version = xml_write.tag("VersionId", item.version) if item.version else ""

@@ -107,7 +107,6 @@ class Client:
         if method == "HEAD":
             assert not whole
             shown["content-length"] = str(response.length or 0)
-        await self.app.drain()
         return Answer(response.status, shown, bytes(whole))
 
 

@@ -79,7 +79,9 @@ def test_an_empty_bucket_takes_its_unfinished_uploads_along(world: World) -> Non
     upload = world.admin("POST", "/bucket/k?uploads").text("UploadId")
     world.admin("PUT", f"/bucket/k?partNumber=1&uploadId={upload}", b"part")
     assert world.admin("DELETE", "/bucket").status == 204
-    assert not any(world.colony.objects.values())
+    world.admin("PUT", "/bucket")
+    assert not world.admin("GET", "/bucket?uploads").texts("Upload")
+    assert world.admin("DELETE", f"/bucket/k?uploadId={upload}").code == "NoSuchUpload"
 
 
 def test_a_container_made_by_swift_is_a_bucket_of_its_account(world: World) -> None:
