@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from model.errors import DeviceFull, IncompleteBody, NotEnoughReplicas, StaleRing, Unavailable
 from objectd.client import StageSession
 from proxy.operations.digester import Digester
-from proxy.operations.nodes import Nodes
+from proxy.operations.nodes import Nodes, StaleNode
 from proxy.operations.quorum import Verdict, WriteQuorum
 from proxy.operations.types import BodySource, Buffer, Digests
 from proxy.operations.write import Staged
@@ -112,21 +112,33 @@ class _Staging:
         digest = key[1:17]
         sets = nodes.epoch.home_sets(digest)
         staging = cls(WriteQuorum(sets))
+        number = nodes.epoch.number
         homes = list({device: None for one in sets for device in one})
         for node, devices in nodes.by_node([*homes, *nodes.stand_ins(digest, homes)]).items():
             try:
-                session = await nodes.client(node).stage(devices, length, epoch=nodes.epoch.number)
-            except StaleRing as error:
-                await nodes.catch_up(node, error)
-                staging.close()
-                return await cls.begin(nodes, key, length)
+                session = await nodes.client(node).stage(devices, length, epoch=number)
             except Unavailable as error:
                 nodes.note_down(node)
                 staging._fail(devices, error)
             else:
                 staging._by_session[session] = list(devices)
                 staging._nodes[session] = node
-        return staging
+        # A node at another epoch refuses what is staged, which shows only when the body has been sent.
+        stale = await staging._stale(nodes, number)
+        if stale is None or not await nodes.catch_up(stale.node, stale.cause):
+            return staging
+        staging.close()
+        return await cls.begin(nodes, key, length)
+
+    async def _stale(self, nodes: Nodes, number: int) -> StaleNode | None:
+        names = list(self._nodes.values())
+        answers = await asyncio.gather(
+            *(nodes.client(node).epoch() for node in names), return_exceptions=True
+        )
+        for node, answer in zip(names, answers, strict=True):
+            if isinstance(answer, int) and answer != number:
+                return StaleNode(node, StaleRing(answer))
+        return None
 
     async def send(self, chunk: Buffer, digester: Digester) -> None:
         """Send a chunk to every node and hash it meanwhile; a node that fails is left behind."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from model.entry import Entry
-from model.errors import NodeUnreachable, StaleRing, Unavailable
+from model.errors import Absent, CorruptRecord, NodeUnreachable, StaleRing, Unavailable
 from model.stamp import ZERO, Stamp
 from objectd.client import StageSession
 from objectd.contract import CommitWrite, Origin, Outcome
@@ -26,6 +27,8 @@ _SUPERSEDED: Final = int(Outcome.SUPERSEDED)
 _FINAL: Final = frozenset((Outcome.FULL, Outcome.NO_CONTAINER, Outcome.NOT_EMPTY))
 """Refusals that asking again does not change."""
 _DEVICE_TROUBLE: Final = frozenset((Outcome.FULL, Outcome.FAILED))
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +87,24 @@ class Heard:
     """What devices have said of one update, over all attempts to write it.
 
     `taken` hold it or have held it; `hidden` have something newer, and of these `never` are sure
-    not to have held it; `unanswered` may hold it: nothing came back.
+    not to have held it; `unanswered` may hold it: nothing came back. `lacking` have no staged
+    bytes (any more) that a commit could take.
     """
 
     taken: set[int] = field(default_factory=set)
     hidden: set[int] = field(default_factory=set)
     never: set[int] = field(default_factory=set)
     unanswered: set[int] = field(default_factory=set)
+    lacking: set[int] = field(default_factory=set)
+
+    def note(self, device: int, outcome: int) -> None:
+        """Note the answer of a device, where it is one of the outcomes that settle it."""
+        if outcome <= _HELD_MAX:
+            self.taken.add(device)
+        elif outcome == _SUPERSEDED:
+            self.hidden.add(device)
+            if device not in self.unanswered:
+                self.never.add(device)
 
 
 async def write(
@@ -102,14 +116,15 @@ async def write(
 ) -> list[Written]:
     """Write updates until a majority of the homes of each has it, or it is sure that none will.
 
-    Nodes and devices that fail are tried again for `patience_ms`, since a write is idempotent;
-    staged bytes die with their connection and are not. The ring is caught up with where it changed.
-    What was `heard` of the same updates before is not asked again.
+    Nodes and devices that fail are tried again for `patience_ms`, since a write is idempotent. Staged
+    bytes are committed once, and die with their connection: homes that lack them get a copy from one
+    that took them. The ring is caught up with where it changed. What was `heard` of the same
+    updates before is not asked again.
     """
     heard = [Heard() for _ in updates] if heard is None else heard
     attempt = _Attempt(nodes, updates, heard)
     written = await attempt.run()
-    if _settled(updates, written):
+    if attempt.settled():
         return written
     give_up = asyncio.get_running_loop().time() + patience_ms / 1000
     while True:
@@ -118,20 +133,13 @@ async def write(
             if asyncio.get_running_loop().time() >= give_up:
                 return written
             await asyncio.sleep(RETRY_MS / 1000)
+        for update, one in zip(updates, heard, strict=True):
+            if update.staged is not None and one.lacking and one.taken:
+                await _copy_taken(nodes, update.entry, one)
         attempt = _Attempt(nodes, updates, heard)
         written = await attempt.run()
-        if _settled(updates, written):
+        if attempt.settled():
             return written
-
-
-def _settled(updates: Sequence[Update], written: Sequence[Written]) -> bool:
-    """Say whether every update has its majority, or trying again would change nothing."""
-    for update, one in zip(updates, written, strict=True):
-        if one.verdict is Verdict.DURABLE or one.verdict is Verdict.HIDDEN:
-            continue
-        if update.staged is None and not any(refusal in _FINAL for refusal in one.refusals):
-            return False
-    return True
 
 
 class _Attempt:
@@ -168,6 +176,10 @@ class _Attempt:
         sets = self.epoch.home_sets(digest) if only is None else (only,)
         homes = sets[0] if len(sets) == 1 else tuple({device: None for one in sets for device in one})
         stand_ins = () if only is not None else tuple(nodes.stand_ins(digest, homes))
+        if update.staged is not None and only is None:
+            # Whoever was sent the bytes takes them, home or not by now: others are given them from there.
+            others = update.staged.ids.keys() - {*homes, *stand_ins} - self.heard[index].taken
+            stand_ins += tuple(device.id for device in self.epoch.devices() if device.id in others)
         quorum = WriteQuorum(sets, all_of_them=only is not None)
         self._quorums.append(quorum)
         self.written.append(Written(devices=homes + stand_ins))
@@ -267,6 +279,15 @@ class _Attempt:
         for call in waiting:
             self._note_unanswered(calls[call])
 
+    def settled(self) -> bool:
+        """Say whether every update has its majority, or trying again would change nothing."""
+        for update, one, heard in zip(self.updates, self.written, self.heard, strict=True):
+            if one.durable or any(refusal in _FINAL for refusal in one.refusals):
+                continue
+            if update.staged is None or self.stale is not None or heard.taken:
+                return False
+        return True
+
     def _undecided(self) -> bool:
         return any(quorum.verdict() is Verdict.WAITING for quorum in self._quorums)
 
@@ -275,17 +296,15 @@ class _Attempt:
         for index, of_write in zip(owners, head, strict=True):
             written, quorum, heard = self.written[index], self._quorums[index], self.heard[index]
             for device, outcome, newest in of_write:
+                heard.note(device, outcome)
                 if outcome <= _HELD_MAX:
                     quorum.acked(device)
-                    heard.taken.add(device)
                 elif outcome == _SUPERSEDED:
-                    never = device not in heard.unanswered
-                    quorum.hidden(device, never_held=never)
-                    heard.hidden.add(device)
-                    if never:
-                        heard.never.add(device)
+                    quorum.hidden(device, never_held=device in heard.never)
                 else:
                     quorum.failed(device)
+                    if outcome == Outcome.FAILED:
+                        heard.lacking.add(device)
                     self._refused(device, Outcome(outcome), written)
                     continue
                 written.newest = max(written.newest, newest)
@@ -307,6 +326,7 @@ class _Attempt:
         writes, _, owners = self._by_node[node]
         for index, one in zip(owners, writes, strict=True):
             self.heard[index].unanswered.update(one.devices)
+            self.heard[index].lacking.update(one.devices)
 
     def _node_failed(self, node: str, error: Unavailable) -> None:
         if isinstance(error, NodeUnreachable):
@@ -328,3 +348,42 @@ def _replay(quorum: WriteQuorum, heard: Heard, homes: Sequence[int]) -> tuple[in
         else:
             rest.append(device)
     return tuple(rest)
+
+
+async def _copy_taken(nodes: Nodes, entry: Entry, heard: Heard) -> None:
+    """Give homes whose staged bytes are gone, or that had none, a copy from a device that took them."""
+    sets = nodes.epoch.home_sets(entry.digest)
+    homes = dict.fromkeys(device for homes in sets for device in homes)
+    for device in homes:
+        if device in heard.lacking and device not in heard.taken | heard.hidden:
+            for source in [one.id for one in nodes.epoch.devices() if one.id in heard.taken]:
+                try:
+                    await _copy(nodes, entry, source, device, heard)
+                    break
+                except Unavailable as error:
+                    _log.info("staged bytes not copied", extra={"device": device, "reason": str(error)})
+                except (Absent, CorruptRecord):
+                    # Deleted or overwritten by now, or gone bad: another may still have it.
+                    continue
+
+
+async def _copy(nodes: Nodes, entry: Entry, source: int, target: int, heard: Heard) -> None:
+    number = nodes.epoch.number
+    stream = await nodes.client(nodes.epoch.node_of(source)).payload(
+        source, entry.key, entry.stamp, epoch=number
+    )
+    try:
+        client = nodes.client(nodes.epoch.node_of(target))
+        session = await client.stage((target,), stream.length, epoch=number)
+        try:
+            async for chunk in stream.chunks():
+                await session.send(bytes(chunk))
+            staged = await session.finish()
+            write = CommitWrite(entry.key, entry.to_row(), (target,), 0, None, staged)
+            ((*outcomes,),) = (await session.submit_commit([write], epoch=number)).head
+            for device, outcome, _ in outcomes:
+                heard.note(device, outcome)
+        finally:
+            session.close()
+    finally:
+        stream.close()
