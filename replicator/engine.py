@@ -33,6 +33,8 @@ RECONCILE_S: Final = 5.0
 SCAN_S: Final = 60.0
 CHANGE_S: Final = 0.5
 """Between rounds while the ring changes."""
+PRESSING_S: Final = 2.0
+"""Between rounds while something is out of step, or lies where it does not belong."""
 RECONCILED_PER_STEP: Final = 1_000
 RECONCILED_AT_ONCE: Final = 16
 
@@ -145,8 +147,11 @@ class Engine:
         self._last_round_ms = self._now_ms()
         self._round_took_ms = self._last_round_ms - started
         changing = self.sync.decision.move is not Move.NOTHING
-        pressing = changing or bool(self.peers.around.filling) or self.sync.out_of_step > 0
-        worker.interval_s = min(CHANGE_S, self.settings.interval_s) if pressing else self.settings.interval_s
+        worker.interval_s = self.settings.interval_s
+        if changing or self.peers.around.filling:
+            worker.interval_s = min(CHANGE_S, worker.interval_s)
+        elif self.sync.out_of_step or self.sync.strays_left:
+            worker.interval_s = min(PRESSING_S, worker.interval_s)
         return Step.MORE if busy else Step.IDLE
 
     async def _reconcile(self, worker: Worker) -> Step:
