@@ -112,6 +112,7 @@ class CommitWrite(NamedTuple):
 class DeviceOutcome(NamedTuple):
     """What became of one write on one device, and the newest base stamp it knows for the key.
 
+    KNOWN with a newer stamp than the write's: the device held the write a moment ago.
     A device that had not answered when the node did is missing from the reply; what fails later
     goes to the node's repair list.
     """

@@ -186,6 +186,13 @@ class _Round:
     def take(self, device: int, index: int, written: Written) -> None:
         """Take the outcome of one write on one device."""
         outcome = written.outcome
+        if outcome is Outcome.STORED:
+            self._state.recent.note(device, self._writes[index][0], self._writes[index][1])
+        elif outcome is Outcome.SUPERSEDED and self._state.recent.held(
+            device, self._writes[index][0], self._writes[index][1]
+        ):
+            # Not the newest any more, but it was: whoever writes it must not write it again.
+            outcome = Outcome.KNOWN
         self._outcomes[index].append((device, int(outcome), written.newest))
         if outcome in _UNTAKEN and device in self._state.stores:
             self._state.metrics.devices[device].failed_count += 1

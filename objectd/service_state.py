@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from kit.clock import wall_clock_ms
 from model.errors import DeviceFailed, StaleRing
 from objectd.contract import Health, Notice, Op
+from objectd.recent_writes import RecentWrites
 from objectd.repair_hints import RepairHints
 from objectd.service_metrics import DeviceMetrics, NodeMetrics
 from objectd.store import DeviceStatus, Store
@@ -49,6 +50,7 @@ class NodeState:
         self.stores: dict[int, Store] = {}
         self.readable: dict[int, Store] = {}
         self.repairs = RepairHints()
+        self.recent = RecentWrites()
         self.metrics = NodeMetrics(list(Op))
         self._told: dict[int, Health] = {}
         self.push: Callable[[str, Any], None] = _nobody_listens
