@@ -11,6 +11,7 @@ from kit.address import parse_address
 from kit.config import ConfigError, load_config, setting
 
 GIB: Final = 1024**3
+TIB: Final = 1024**4
 MIB: Final = 1024**2
 
 
@@ -86,12 +87,19 @@ class ProxySettings:
         maximum=4 * MIB,
     )
     max_object_bytes: int = setting(
-        5_368_709_122, unit="bytes", doc="Largest object that one Swift PUT may make.", minimum=1
+        5 * TIB, unit="bytes", doc="Largest object that one Swift PUT may make.", minimum=1
     )
     s3_max_object_bytes: int = setting(
-        5 * GIB, unit="bytes", doc="Largest object or part that one S3 PUT may make.", minimum=1
+        5 * TIB, unit="bytes", doc="Largest object or part that one S3 PUT may make (AWS: 5 GiB).", minimum=1
     )
     s3_region: str = setting("us-east-1", doc="Region name that S3 requests are signed for.")
+    s3_domains: tuple[str, ...] = setting(
+        (), doc="Domains under which a first label is a bucket: bucket.DOMAIN; none means by path only."
+    )
+    s3_sigv2: bool = setting(
+        True,
+        doc="Whether S3 signatures of version 2 are accepted; boto3 presigns with it unless told otherwise.",
+    )
     drain_ms: int = setting(
         15_000,
         unit="ms",

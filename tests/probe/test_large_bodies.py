@@ -42,14 +42,8 @@ pytestmark = pytest.mark.timeout(1800)
 
 @pytest.fixture(scope="module")
 def colony(tmp_path_factory: pytest.TempPathFactory, clean_environment: None) -> Iterator[Colony]:
-    """A colony whose processes nobody else makes grow, that takes single bodies of any size."""
-    colony = Colony(tmp_path_factory.mktemp("large") / "data")
-    with colony:
-        pass
-    settings = colony.data / "colonnade.toml"
-    limits = f"[proxy]\nmax_object_bytes = {LARGE_BYTES}\ns3_max_object_bytes = {LARGE_BYTES}"
-    settings.write_text(settings.read_text().replace("[proxy]", limits, 1))
-    with colony:
+    """A colony whose processes nobody else makes grow."""
+    with Colony(tmp_path_factory.mktemp("large") / "data") as colony:
         client = s3_of(colony)
         client.create_bucket(Bucket="large")
         # What is loaded and cached at first use is not the cost of a request.
