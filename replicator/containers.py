@@ -35,7 +35,7 @@ class Settlement:
             if not looked.known:
                 return False
             refusals: set[Outcome] = set()
-            if not has_majority(looked.homes, _holders(looked, newest)):
+            if not has_majority(looked.homes, looked.holders(newest.stamp)):
                 refusals = await self._keys.write(newest, if_empty=True)
             elif await self.lists_live_rows(newest.digest):
                 refusals = {Outcome.NOT_EMPTY}
@@ -73,11 +73,3 @@ class Settlement:
         await self._keys.write(Entry(live.key, stamp, Kind.DATA, live.size, live.value, sides))
         _log.warning("container restored: its deletion was refused by homes that list objects")
         return True
-
-
-def _holders(looked: Looked, newest: Entry) -> list[int]:
-    return [
-        device
-        for device, raw in looked.held.items()
-        if raw is not None and from_row(looked.key, raw.row).stamp == newest.stamp
-    ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from model.entry import Entry, Kind, Table, from_row, make_key, merge
+from model.entry import Entry, Kind, Table, fingerprint, from_row, make_key, merge, row_stamp
 from model.errors import NotEnoughReplicas, Unavailable
 from model.stamp import ZERO, Stamp
 from objectd.contract import CommitWrite, Confirmation, Found, Origin, Outcome, RawEntry
@@ -32,6 +32,12 @@ class Looked:
     def devices(self) -> tuple[int, ...]:
         """All homes, whether they answered or not."""
         return tuple(dict.fromkeys(device for homes in self.homes for device in homes))
+
+    def holders(self, stamp: Stamp) -> list[int]:
+        """Return the homes whose base has a stamp."""
+        return [
+            device for device, raw in self.held.items() if raw is not None and row_stamp(raw.row) == stamp
+        ]
 
     @property
     def known(self) -> bool:
@@ -92,7 +98,8 @@ class Keys:
         held.update(self._silent(looked))
         entries = {device: from_row(key, raw.row) for device, raw in held.items() if raw is not None}
         planned = list(transfers(merged, entries, held))
-        short = {device for one in planned for device in one.targets}
+        wanted = fingerprint(merged)
+        short = {one for one in held if one not in entries or fingerprint(entries[one]) != wanted}
         delivery = await self.mover.run(planned)
         holders = (held.keys() - short) | delivery.held.get(key, set())
         if not has_majority(looked.homes, holders):

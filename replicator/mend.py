@@ -11,6 +11,8 @@ from model.entry import Kind, Table
 from model.errors import CorruptRecord, Unavailable
 from replicator.keys import Keys
 from replicator.peers import Peers
+from replicator.places import has_majority
+from replicator.plan import Drop
 
 HINTS_PER_STEP: Final = 2_000
 
@@ -48,6 +50,29 @@ class Mender:
         self.waiting_count = self.lost_count
         return len(hints) >= HINTS_PER_STEP
 
+    async def _give_up(self, key: bytes, bad: Collection[int]) -> bool:
+        """Forget a write whose only bytes are lost and that never was acknowledged; say whether it was one.
+
+        Had it been acknowledged, or returned to a reader, a majority of the homes would hold it; and it is
+        pending still, so nobody has called it finished. Left in place it would make the object unreadable.
+        """
+        looked = await self._keys.look_up(key)
+        newest = looked.merged
+        if newest is None or newest.kind is not Kind.DATA or len(looked.held) < len(looked.devices):
+            return False
+        holders = looked.holders(newest.stamp)
+        if not set(holders) <= set(bad) or any(has_majority((of,), holders) for of in looked.homes):
+            return False
+        peers = self._peers
+        for device in holders:
+            pending = await peers.of_device(device).pending(device, 0, epoch=peers.epoch.number)
+            if not any(one.key == key for one in pending):
+                _log.error("the last copy of a record is lost", extra={"key": key.hex(), "device": device})
+                return False
+        _log.warning("gave up a write that nobody acknowledged", extra={"key": key.hex()})
+        drops = [Drop(device, key, newest.newest) for device in holders]
+        return await self._keys.mover.forget(drops) == len(drops)
+
     async def _mend(self, key: bytes, bad: Collection[int]) -> bool:
         """Bring one key to all of its homes; what cannot be done now, comparison finds again."""
         try:
@@ -56,6 +81,8 @@ class Mender:
                 if merged is not None and merged.kind is Kind.TOMBSTONE:
                     # Deletions of containers are spread by those who ask every home: see containers.py.
                     return False
+            if bad and await self._give_up(key, bad):
+                return True
             await self._keys.agree(key, lacking=tuple(bad))
         except (Unavailable, CorruptRecord) as error:
             _log.info("key not mended", extra={"key": key.hex(), "reason": str(error)})

@@ -124,7 +124,8 @@ def transfers(
             sources[device] = raw.payload_bytes
         if fingerprint(entry) != wanted:
             lacking_sides.append(device)
-    if lacking_base:
+    # A record without its bytes is worse than none: where every copy of them is lost, nothing is sent.
+    if lacking_base and (sources or merged.kind is not Kind.DATA):
         payload_bytes = max(sources.values(), default=0)
         yield Transfer(merged, tuple(lacking_base), payload_bytes, tuple(sources))
     if lacking_sides:

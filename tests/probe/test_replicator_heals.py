@@ -45,11 +45,10 @@ async def read(folder: Path, names: list[str]) -> dict[str, bytes | None]:
             except NoSuchObject:
                 found[name] = None
                 continue
-            data = opened.data
             size = opened.stored.record.size
-            found[name] = (
-                data if data is not None else b"".join([bytes(x) async for x in opened.read(0, size)])
-            )
+            data = opened.data
+            pieces = [data] if data is not None else [piece async for piece in opened.read(0, size)]
+            found[name] = b"".join(bytes(piece) for piece in pieces)
     return found
 
 

@@ -30,6 +30,8 @@ def shapes() -> dict[str, Shape]:
         "nodes and devices die": Shape(
             (2, 2, 1), Weather(**LOSSY), kill_nodes=True, harm_devices=True, kill_proxies=True, skew_ms_max=50
         ),
+        "devices are emptied": Shape((2, 2, 1), Weather(**LOSSY), skew_ms_max=50),
+        "payloads rot": Shape((2, 2, 1), Weather(slow=0.1), kill_proxies=True, skew_ms_max=50),
         "rings change": Shape((2, 2, 1), Weather(slow=0.1), change_rings=True),
         "rings change, all at once": Shape(
             (2, 2, 1),
@@ -43,13 +45,17 @@ def shapes() -> dict[str, Shape]:
     }
 
 
-async def _through_the_storm(colony: SimulatedColony) -> None:
+async def _through_the_storm(colony: SimulatedColony, name: str) -> None:
     await colony.start(3)
     await colony.proxies[0].colony.create_container(CONTAINER, "owner", {})
     replicators = Replicators(colony)
     await replicators.start_all()
     clients = Clients(colony)
     others = [asyncio.ensure_future(colony.storm()), asyncio.ensure_future(_bounce(replicators))]
+    if name == "devices are emptied":
+        others.append(asyncio.ensure_future(_empty_devices(replicators)))
+    if name == "payloads rot":
+        others.append(asyncio.ensure_future(_rot(replicators)))
     if colony.shape.change_rings:
         others.append(asyncio.ensure_future(_change_rings(replicators)))
     try:
@@ -62,11 +68,9 @@ async def _through_the_storm(colony: SimulatedColony) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
     colony.clear_up()
-    for name in colony.nodes.keys() - set(replicators.engines):
-        replicators.start(name)
-    for name in colony.nodes:
-        await replicators.engines[name].stop()
-        replicators.start(name)
+    for node in colony.nodes:
+        await replicators.engines[node].stop()
+        replicators.start(node)
     await replicators.until_whole(WHOLE_S)
     await clients.look_at_everything()
     await replicators.stop_all()
@@ -80,6 +84,18 @@ async def _bounce(replicators: Replicators) -> None:
         await replicators.bounce()
 
 
+async def _empty_devices(replicators: Replicators) -> None:
+    while True:
+        await asyncio.sleep(replicators.colony.rng.uniform(0.0, 0.5))
+        await replicators.empty_device()
+
+
+async def _rot(replicators: Replicators) -> None:
+    while True:
+        await asyncio.sleep(replicators.colony.rng.uniform(0.0, 0.1))
+        replicators.rot()
+
+
 async def _change_rings(replicators: Replicators) -> None:
     while True:
         await asyncio.sleep(replicators.colony.rng.uniform(0.0, 0.5))
@@ -90,4 +106,4 @@ async def _change_rings(replicators: Replicators) -> None:
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
 @pytest.mark.parametrize("name", shapes())
 def test_a_colony_becomes_whole_and_loses_nothing(name: str, seed: int) -> None:
-    simulate(seed, shapes()[name], _through_the_storm)
+    simulate(seed, shapes()[name], lambda colony: _through_the_storm(colony, name))

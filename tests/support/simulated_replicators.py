@@ -13,7 +13,8 @@ from replicator.engine import Engine, Settings
 from replicator.peers import Peers
 from ring.change import changed
 from ring.topology import Topology
-from tests.support.simulated_colony import START_MS, SimulatedColony
+from tests.support.simulated_colony import PART_POWER, START_MS, SimulatedColony
+from tests.support.simulated_network import SimulatedDevice
 from tests.support.virtual_time import VirtualLoop
 
 SETTINGS = Settings(interval_s=2.0, tranquility=0.0, pending_ms=10_000)
@@ -83,6 +84,37 @@ class Replicators:
         colony.note(f"ring {following.version} is given to one node")
         node = colony.rng.choice(sorted(colony.nodes))
         await colony.nodes[node].ring.adopt(colony.live.data, Phase.WRITE_BOTH)
+
+    async def empty_device(self) -> None:
+        """Replace a device by an empty one, and wait until it is filled."""
+        colony = self.colony
+        node = colony.nodes[colony.rng.choice(sorted(colony.nodes))]
+        disk = colony.rng.choice(sorted(node.devices))
+        colony.note(f"device {disk} is emptied")
+        node.devices[disk].die()
+        device = SimulatedDevice(disk, part_power=PART_POWER, rng=colony.rng, weather=colony.weather)
+        device._now_ms = self.now_ms
+        node.devices[disk] = device
+        node.state.add_store(disk, device, readable=False)
+        node.state.readable.pop(disk, None)
+        while disk in node.state.filling:  # noqa: ASYNC110  (what is waited for happens in code under test)
+            await asyncio.sleep(0.1)
+        colony.note(f"device {disk} is filled")
+
+    def rot(self) -> None:
+        """Flip a bit in one payload that another device has too."""
+        colony = self.colony
+        stores = [device for node in colony.nodes.values() for device in node.devices.values()]
+        store = colony.rng.choice(stores)
+        if any(
+            other.quarantined(1) or any(kept.damaged for kept in other._kept.values()) for other in stores
+        ):
+            return
+        keys = [key for key, kept in store._kept.items() if kept.payload and not kept.lost]
+        if keys:
+            key = colony.rng.choice(keys)
+            colony.note(f"{key.hex()} rots on device {store.device_id}")
+            store.corrupt(key)
 
     def settled(self) -> bool:
         """Say whether every node is at the newest ring, settled."""

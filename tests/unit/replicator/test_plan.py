@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from model.entry import Entry, Kind, Table, make_key, only_sides
 from model.stamp import Stamp, make_stamp
 from objectd.contract import RawEntry
-from replicator.plan import Drop, Plan, Rules, Transfer, chunks, plan_keys, stamp_before
+from replicator.plan import Drop, Plan, Rules, Transfer, chunks, plan_keys, stamp_before, transfers
 
 KEY = make_key(Table.OBJECT, b"d" * 16)
 CONTAINER = make_key(Table.CONTAINER, b"c" * 16)
@@ -102,9 +102,17 @@ def test_chunks_hold_what_one_commit_takes() -> None:
     transfers = [
         Transfer(Entry(KEY, at(n), Kind.DATA), (1,), size) for n, size in enumerate([3, 4, 9, 1, 1, 1])
     ]
-    sizes = [[one.payload_bytes for one in chunk] for chunk in chunks(transfers, bytes_max=8, entries_max=2)]
+    sizes = [
+        [one.payload_bytes for one in chunk] for chunk in chunks(planned_ones, bytes_max=8, entries_max=2)
+    ]
     assert sizes == [[3, 4], [9], [1, 1], [1]]
 
 
 def test_the_reclaim_stamp_lies_an_age_before_now() -> None:
     assert at(40_000) < stamp_before(100_000, 59) < at(42_000)
+
+
+def test_a_record_whose_every_payload_is_bad_is_not_sent_without_its_bytes() -> None:
+    entry = Entry(KEY, at(5), Kind.DATA, 4, b"r")
+    held = {1: RawEntry(KEY, entry.to_row(), -1), 2: None}
+    assert list(transfers(entry, {1: entry}, held)) == []
