@@ -31,6 +31,7 @@ from proxy.metrics import RequestMetrics
 from proxy.operations.colony import Colony
 from proxy.s3.app import S3App
 from proxy.s3.call import Settings as S3Settings
+from proxy.s3.call import VersionTwo
 from proxy.swift.api import SwiftApi
 from proxy.swift.limits import DEFAULT_LIMITS, Limits
 from ring import loader
@@ -121,6 +122,7 @@ def build_app(
         health=health.answer,
         metrics=metrics,
         access_log=log,
+        domains=s3_domains(settings),
     )
 
 
@@ -140,8 +142,17 @@ def s3_settings(settings: Settings) -> S3Settings:
     """Return what the S3 API must know of the settings."""
     proxy = settings.proxy
     return S3Settings(
-        region=proxy.s3_region, put_bytes_max=proxy.s3_max_object_bytes, host_id=settings.node.name
+        region=proxy.s3_region,
+        domains=s3_domains(settings),
+        version2=VersionTwo.ACCEPTED if proxy.s3_sigv2 else VersionTwo.REFUSED,
+        put_bytes_max=proxy.s3_max_object_bytes,
+        host_id=settings.node.name,
     )
+
+
+def s3_domains(settings: Settings) -> tuple[str, ...]:
+    """Return the domains of virtual hosts in one form: lower case, without dots around them."""
+    return tuple(domain.lower().strip(".") for domain in settings.proxy.s3_domains)
 
 
 def swift_limits(settings: Settings) -> Limits:

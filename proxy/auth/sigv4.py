@@ -119,8 +119,6 @@ def read_claim(query: Pairs, headers: Headers) -> Claim | None:
         return _header_claim(authorization, headers)
     if presigned:
         return _query_claim(dict(query), headers)
-    if any(name == "AWSAccessKeyId" for name, _ in query):
-        raise _unsupported()
     return None
 
 
@@ -132,12 +130,12 @@ def check_time(claim: Claim, now_ms: int) -> None:
                 "RequestTimeTooSkewed",
                 "The difference between the request time and the current time is too large.",
                 RequestTime=claim.amz_date,
-                ServerTime=_iso(now_ms),
+                ServerTime=iso_seconds(now_ms),
                 MaxAllowedSkewMilliseconds=str(SKEW_MAX_MS),
             )
         return
     if claim.signed_ms > now_ms + SKEW_MAX_MS:
-        raise SignatureRefused("AccessDenied", "Request is not yet valid", ServerTime=_iso(now_ms))
+        raise SignatureRefused("AccessDenied", "Request is not yet valid", ServerTime=iso_seconds(now_ms))
     end_ms = claim.signed_ms + claim.expires_s * 1000
     if now_ms > end_ms:
         raise SignatureRefused(
@@ -145,8 +143,8 @@ def check_time(claim: Claim, now_ms: int) -> None:
             "Request has expired",
             **{
                 "X-Amz-Expires": str(claim.expires_s),
-                "Expires": _iso(end_ms),
-                "ServerTime": _iso(now_ms),
+                "Expires": iso_seconds(end_ms),
+                "ServerTime": iso_seconds(now_ms),
             },
         )
 
@@ -170,14 +168,10 @@ def check_signature(
     if not _matches(key, to_sign, claim.signature):
         as_sent = canonical_request(claim, method, raw_path, query_text, headers)
         if raw_path == path or not _matches(key, string_to_sign(claim, as_sent), claim.signature):
-            raise SignatureRefused(
-                "SignatureDoesNotMatch",
-                "The request signature we calculated does not match the signature you provided. "
-                "Check your key and signing method.",
-                AWSAccessKeyId=scope.access_key_id,
-                StringToSign=to_sign,
-                SignatureProvided=claim.signature,
-                StringToSignBytes=to_sign.encode("utf-8", "surrogateescape").hex(" "),
+            raise signature_mismatch(
+                scope.access_key_id,
+                to_sign,
+                claim.signature,
                 CanonicalRequest=canonical,
                 CanonicalRequestBytes=canonical.encode("utf-8", "surrogateescape").hex(" "),
             )
@@ -210,6 +204,20 @@ def string_to_sign(claim: Claim, canonical: str) -> str:
     """Return what the signing key signs for a canonical request."""
     digest = sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
     return f"{ALGORITHM}\n{claim.amz_date}\n{claim.scope.text}\n{digest}"
+
+
+def signature_mismatch(key_id: str, to_sign: str, signature: str, **details: str) -> SignatureRefused:
+    """Return the error of a signature that does not hold, with what should have been signed."""
+    return SignatureRefused(
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided. "
+        "Check your key and signing method.",
+        AWSAccessKeyId=key_id,
+        StringToSign=to_sign,
+        SignatureProvided=signature,
+        StringToSignBytes=to_sign.encode("utf-8", "surrogateescape").hex(" "),
+        **details,
+    )
 
 
 def _matches(key: bytes, to_sign: str, signature: str) -> bool:
@@ -274,8 +282,8 @@ def _parse_head(head: str) -> Scope:
     """Return the scope of an Authorization header up to its signature; a client's is always the same."""
     algorithm, _, fields = head.partition(" ")
     if algorithm != ALGORITHM:
-        if algorithm == "AWS" or algorithm.startswith("AWS4-"):
-            raise _unsupported()
+        if algorithm.startswith("AWS4-"):
+            raise mechanism_refused()
         raise SignatureRefused("InvalidArgument", "Unsupported Authorization Type")
     found = dict(field.strip().partition("=")[::2] for field in fields.split(","))
     credential, signed = found.get("Credential"), found.get("SignedHeaders")
@@ -398,7 +406,8 @@ def _payload(payload_hash: str) -> Payload:
     )
 
 
-def _unsupported() -> SignatureRefused:
+def mechanism_refused() -> SignatureRefused:
+    """Return the error of a signature of another version than is accepted."""
     return SignatureRefused(
         "InvalidRequest",
         "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
@@ -413,7 +422,7 @@ def _bad_query(why: str) -> SignatureRefused:
     return SignatureRefused("AuthorizationQueryParametersError", why)
 
 
-def _iso(at_ms: int) -> str:
+def iso_seconds(at_ms: int) -> str:
     """Return milliseconds since the epoch as an ISO 8601 time in UTC, without fractions."""
     days, second = divmod(at_ms // 1000, 86_400)
     hour, minute = second // 3600, second // 60 % 60

@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Final
 
 from kit.clock import monotonic_ms, wall_clock_ms
 from model.errors import ColonnadeError, IncompleteBody
+from proxy.auth import sigv2
 from proxy.auth.query import Pairs, parse_query
-from proxy.auth.sigv4 import Claim, Seal, SignatureRefused, check_signature, check_time, read_claim
-from proxy.http.messages import Request, Response
-from proxy.identity.users import User
+from proxy.auth.sigv4 import (
+    Carrier,
+    Claim,
+    Seal,
+    SignatureRefused,
+    check_signature,
+    check_time,
+    mechanism_refused,
+    read_claim,
+)
+from proxy.http.messages import Headers, Request, Response
+from proxy.identity.users import S3Key, User
 from proxy.s3 import xml_write
 from proxy.s3.buckets import BucketNames
-from proxy.s3.call import Call, KeyDirectory, Services, Settings
+from proxy.s3.call import Call, KeyDirectory, Services, Settings, VersionTwo
 from proxy.s3.errors import S3Error, to_s3
 from proxy.s3.handlers import VERBS
 from proxy.s3.names import read_address
@@ -61,10 +71,13 @@ class S3App:
 
     async def _enter(self, request: Request) -> Call:
         """Return the call that a request makes, its signature checked. Raises S3Error, SignatureRefused."""
-        headers = request.headers
         pairs = parse_query(request.raw_query) if request.raw_query else ()
         query = dict(pairs)
-        address = read_address(request.raw_path, headers.get("host"), self._settings.domains)
+        address = read_address(request.raw_path, request.headers.get("host"), self._settings.domains)
+        version2 = sigv2.read_claim(pairs, request.headers)
+        if version2 is not None and version2.carrier is Carrier.QUERY:
+            request.headers = Headers(sigv2.with_query_headers(pairs, request.headers))
+        headers = request.headers
         level = address.level
         operation = route(request.method, level, query, headers)
         if operation is None:
@@ -74,10 +87,12 @@ class S3App:
                 headers=(("Allow", ", ".join(methods(level))),),
             )
         call = Call(self._services, request, operation, address.bucket, address.key, query)
-        claim = read_claim(pairs, headers)
-        if claim is not None:
+        if version2 is not None:
+            call.user = await self._authenticate_version2(request, version2, pairs, address.resource)
+        elif (claim := read_claim(pairs, headers)) is not None:
             call.claim = claim
             call.user, call.seal = await self._authenticate(request, claim, pairs)
+        if call.user is not None:
             request.user = call.user.id
         return call
 
@@ -91,9 +106,7 @@ class S3App:
                 f"'{regions[0]}'",
                 Region=regions[0],
             )
-        key = await self._services.directory.key(scope.access_key_id)
-        if key is None:
-            raise S3Error("InvalidAccessKeyId", details={"AWSAccessKeyId": scope.access_key_id})
+        key = await self._key(scope.access_key_id)
         check_time(claim, self._services.now_ms())
         seal = check_signature(
             claim,
@@ -104,6 +117,29 @@ class S3App:
             headers=request.headers,
         )
         return key.user, seal
+
+    async def _authenticate_version2(
+        self, request: Request, claim: sigv2.Claim, pairs: Pairs, resource: str
+    ) -> User:
+        if self._settings.version2 is VersionTwo.REFUSED:
+            raise mechanism_refused()
+        key = await self._key(claim.access_key_id)
+        sigv2.check_time(claim, self._services.now_ms())
+        sigv2.check_signature(
+            claim,
+            key.secret,
+            method=request.method,
+            resource=resource,
+            query=pairs,
+            headers=request.headers,
+        )
+        return key.user
+
+    async def _key(self, access_key_id: str) -> S3Key:
+        key = await self._services.directory.key(access_key_id)
+        if key is None:
+            raise S3Error("InvalidAccessKeyId", details={"AWSAccessKeyId": access_key_id})
+        return key
 
     def _refuse(self, request: Request, error: S3Error) -> Response:
         headers = [("Content-Type", "application/xml"), *error.headers]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from model.names import ContainerPath, ObjectPath
@@ -28,6 +29,13 @@ class KeyDirectory(Protocol):
         """Return a key that may be used, or None."""
 
 
+class VersionTwo(Enum):
+    """What becomes of requests signed by version 2."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What an operator chooses for the S3 API.
@@ -39,6 +47,7 @@ class Settings:
     region: str = "us-east-1"
     regions: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
+    version2: VersionTwo = VersionTwo.ACCEPTED
     put_bytes_max: int = 5 << 30
     part_bytes_min: int = 5 << 20
     parts_max: int = 10_000
@@ -63,7 +72,11 @@ class Services:
 
 @dataclass(slots=True)
 class Call:
-    """One request. `user` is None for an anonymous one, and so are `claim` and `seal`."""
+    """One request. `user` is None for an anonymous one.
+
+    `claim` and `seal` are None unless it is signed by version 4: no other signature says how the body
+    is to be checked.
+    """
 
     services: Services
     request: Request

@@ -25,10 +25,14 @@ _RESERVED_SUFFIXES: Final = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a request addresses; an empty key is the bucket, an empty bucket the service."""
+    """What a request addresses; an empty key is the bucket, an empty bucket the service.
+
+    `resource` is the path as it was sent, with a bucket named by the host before it.
+    """
 
     bucket: str
     key: str
+    resource: str = ""
 
     @property
     def level(self) -> Level:
@@ -45,10 +49,10 @@ def read_address(raw_path: str, host: str, domains: Sequence[str]) -> Address:
     """
     bucket = _bucket_of_host(host, domains) if domains else ""
     path = raw_path[1:]
-    if not bucket:
-        bucket, _, path = path.partition("/")
-        bucket = decode(bucket)
-    return Address(bucket, decode(path))
+    if bucket:
+        return Address(bucket, decode(path), f"/{bucket}{raw_path}")
+    bucket, _, path = path.partition("/")
+    return Address(decode(bucket), decode(path), raw_path)
 
 
 def _bucket_of_host(host: str, domains: Sequence[str]) -> str:

@@ -155,7 +155,6 @@ def test_what_was_not_signed_is_refused() -> None:
 @pytest.mark.parametrize(
     ("authorization", "code"),
     [
-        (f"AWS {KEY_ID}:signature", "InvalidRequest"),
         ("Basic dXNlcjpwYXNz", "InvalidArgument"),
         ("AWS4-HMAC-SHA256", "AuthorizationHeaderMalformed"),
         ("AWS4-HMAC-SHA256 Credential=", "AuthorizationHeaderMalformed"),
@@ -216,11 +215,6 @@ def test_the_payload_hash_must_be_there_and_well_formed() -> None:
 def test_a_malformed_query_is_named_as_such(change: tuple[str, str], code: str) -> None:
     assert change[0] in PRESIGNED
     assert refusal(Headers([("host", HOST)]), PRESIGNED.replace(*change)).code == code
-
-
-def test_the_signature_of_version_2_is_refused_by_name() -> None:
-    query = "AWSAccessKeyId=AKIDEXAMPLE&Expires=1141889120&Signature=vjbyPxybdZaNmGa%2ByT272YEAiv4%3D"
-    assert refusal(Headers([("host", HOST)]), query).code == "InvalidRequest"
 
 
 def test_two_ways_of_signing_at_once_are_refused() -> None:
