@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,11 @@ def s3_client(endpoint: str, access_key: str, secret_key: str, *, attempts: int 
 
 @dataclass
 class Writer(threading.Thread):
-    """One client that owns a prefix of a bucket and works on it until told to stop."""
+    """One client that owns a prefix of a bucket and works on it until told to stop.
+
+    It writes through `client`; it reads and lists through that or one of the `readers`, so that what one
+    proxy has acknowledged is looked for through another.
+    """
 
     client: Any
     bucket: str
@@ -44,6 +49,7 @@ class Writer(threading.Thread):
     seed: int
     findings: Findings
     stop: threading.Event
+    readers: Sequence[Any] = ()
     histories: dict[str, KeyHistory] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -97,18 +103,21 @@ class Writer(threading.Thread):
     def get(self, chance: random.Random) -> None:
         """Read a key and compare."""
         key, history = self._pick(chance)
-        self.check(key, history)
+        self.check(key, history, self._reader(chance))
 
-    def check(self, key: str, history: KeyHistory) -> None:
+    def _reader(self, chance: random.Random) -> Any:
+        return chance.choice((self.client, *self.readers))
+
+    def check(self, key: str, history: KeyHistory, client: Any = None) -> None:
         """Read a key and note a violation where it is not what it must be."""
-        wrong = history.saw(self.read(key))
+        wrong = history.saw(self.read(key, client or self.client))
         if wrong:
             self.findings.violation(f"{key}: {wrong}")
 
-    def read(self, key: str) -> str | None:
+    def read(self, key: str, client: Any) -> str | None:
         """Return the digest of what a key holds."""
         try:
-            return digest_of(self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+            return digest_of(client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
         except ClientError as error:
             if error.response["Error"]["Code"] == "NoSuchKey":
                 return ABSENT
@@ -116,13 +125,21 @@ class Writer(threading.Thread):
 
     def list_names(self, chance: random.Random) -> None:
         """List the prefix and compare the names."""
+        self.check_listing(self._reader(chance))
+
+    def check_all(self) -> None:
+        """Read every key ever written, and list them, noting what is not as it must be."""
+        for key, history in self.histories.items():
+            self.check(key, history)
         self.check_listing()
 
-    def check_listing(self) -> None:
+    def check_listing(self, client: Any = None) -> None:
         """List the prefix and note a violation where a name is missing or must not be there."""
         listed: set[str] = set()
-        for page in self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self.prefix
+        for page in (
+            (client or self.client)
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self.bucket, Prefix=self.prefix)
         ):
             listed |= {item["Key"] for item in page.get("Contents", ())}
         for key, history in self.histories.items():
