@@ -24,6 +24,8 @@ ACL_READ: Final = "acl:read"
 ACL_WRITE: Final = "acl:write"
 S3_ACL: Final = "s3:acl"
 SETTING: Final = "set:"
+TOUCHED: Final = "set:touched"
+"""Never has a value: its stamp alone tells when a PUT that changed nothing was accepted."""
 
 
 @dataclass(frozen=True, slots=True)

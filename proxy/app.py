@@ -1,7 +1,8 @@
 """The whole face of a proxy worker: sends a request to S3 or Swift, counts it, and answers what goes wrong.
 
 Swift has /v1/…, /auth/v1.0, /info and /healthcheck; /healthz and /readyz are for machines that watch;
-all else is S3, by path or by virtual host. A request that bears an S3 signature is S3's whatever its path.
+all else is S3, by path or by virtual host. A request that bears an S3 signature is S3's whatever its
+path; else one that bears a token is Swift's, so that Swift says what is wrong with an odd path.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class ProxyApp:
             chosen = SWIFT
         else:
             found = _EXACT.get(path)
-            if found is None and not (path.startswith(("/v1.0/AUTH_", "/auth/v1.0/"))):
+            if found is None and not _is_swifts(request):
                 return S3
             chosen = found or SWIFT
         if self._domains and self._is_virtual_host(request):
@@ -130,6 +131,14 @@ def internal_error(request: Request, api: str) -> Response:
         text = f"Internal error; the log tells more under {request.id}\n"
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("X-Trans-Id", request.id)]
     return Response(500, headers, b"" if request.method == "HEAD" else text.encode())
+
+
+def _is_swifts(request: Request) -> bool:
+    path = request.raw_path
+    if path.startswith("/auth/v1/"):
+        # /auth/v1/ACCOUNT/auth: more or fewer segments are keys of a bucket.
+        return path.count("/") == 4 and path.endswith("/auth")
+    return path.startswith(("/v1.0/AUTH_", "/auth/v1.0/")) or "x-auth-token" in request.headers
 
 
 def _bears_s3_signature(request: Request) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from model.containers import TOUCHED
 from model.errors import NoSuchContainer
 from proxy.http.messages import Response
 from proxy.swift.access import require_owner
@@ -25,6 +26,9 @@ async def put_container(call: Call) -> Response:
         stored = metadata_of((await call.colony.container(path, fresh=True)).settings)
     except NoSuchContainer:
         stored = {}
+    else:
+        # A PUT that is accepted moves Last-Modified, whether it changes anything or not.
+        changes = changes or {TOUCHED: b""}
     check_total(stored, metadata_of(changes), call.limits)
     if await call.colony.create_container(path, call.user_id, changes):
         return Response(201, [("Content-Type", HTML)])

@@ -42,6 +42,7 @@ def app_of(
     return app, metrics
 
 
+TOKEN = [("x-auth-token", "AUTH_tk0")]
 SIGNED = [("authorization", "AWS4-HMAC-SHA256 Credential=…")]
 
 
@@ -60,6 +61,12 @@ SIGNED = [("authorization", "AWS4-HMAC-SHA256 Credential=…")]
         (request("/bucket/v1/AUTH_a"), S3),
         (request("/v1beta/key"), S3),
         (request("/information"), S3),
+        (request("/auth/v1/account/auth"), SWIFT),
+        (request("/auth/v1/account/key"), S3),
+        (request("/auth/v1/a/b/auth"), S3),
+        (request("/info%20asdf", headers=TOKEN), SWIFT),
+        (request("//v1/AUTH_a", headers=TOKEN), SWIFT),
+        (request("/bucket/key", headers=[*TOKEN, *SIGNED]), S3),
         (request("/info", headers=SIGNED), S3),
         (request("/auth/v1.0", "PUT", query="X-Amz-Signature=00"), S3),
         (request("/healthz", query="AWSAccessKeyId=a&Signature=b"), S3),

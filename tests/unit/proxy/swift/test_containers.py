@@ -2,6 +2,7 @@
 
 import pytest
 
+from model.names import ContainerPath
 from tests.unit.proxy.swift.client import TEST, SwiftBench
 
 C = f"{TEST}/c"
@@ -11,6 +12,17 @@ def test_a_container_is_made_once_and_accepted_again(swift: SwiftBench) -> None:
     assert swift.call("PUT", C).status == 201
     assert swift.call("PUT", C).status == 202
     assert swift.call("HEAD", C).status == 204
+
+
+def test_a_put_of_a_container_that_exists_moves_its_time(swift: SwiftBench) -> None:
+    def modified_ms() -> int:
+        return swift.run(swift.fake.container(ContainerPath("test", "c"))).modified_ms
+
+    swift.call("PUT", C, {"x-container-meta-a": "1"})
+    before = modified_ms()
+    swift.call("PUT", C)
+    assert modified_ms() > before
+    assert swift.call("HEAD", C).headers["x-container-meta-a"] == "1"
 
 
 def test_an_absent_container_is_404(swift: SwiftBench) -> None:
