@@ -28,7 +28,7 @@ Reversed, the rows are those below `end`, last first. Tombstones may be among th
 `limit` rows mean that the range is exhausted."""
 
 _CHUNK_ROWS: Final = 4096
-_FIRST_CHUNK_ROWS: Final = 32
+_FIRST_CHUNK_ROWS: Final = 4
 """With a delimiter, what a leap over a common prefix may waste; doubled while no leap is made."""
 _DATA: Final = int(Kind.DATA)
 _HEAD_BYTES: Final = ROW_HEAD.size
@@ -149,7 +149,7 @@ class _Walk:
         return Page(items, more, items[-1][0] if more else b"")
 
     def _take(self, rows: Sequence[RawRow]) -> bool:
-        """Add rows up to the first new common prefix; say whether a leap over one was made."""
+        """Add rows, rolled up by common prefix; say whether a leap over the last of them was made."""
         query = self.query
         if not query.delimiter:
             self.items += [item for item in rows if item[1][0] & 15 == _DATA]
@@ -157,9 +157,11 @@ class _Walk:
                 self._continue_from(rows[-1][0])
             return False
         cut = len(query.prefix)
+        common = b""
         for item in rows:
             name, row = item
-            if row[0] & 15 != _DATA:
+            # The names that a prefix rolls up follow it at once; the rest of them is leapt over below.
+            if (common and name.startswith(common)) or row[0] & 15 != _DATA:
                 continue
             at = name.find(query.delimiter, cut)
             if at < 0:
@@ -168,6 +170,7 @@ class _Walk:
             common = name[: at + len(query.delimiter)]
             if common != query.marker:
                 self.items.append((common, b""))
+        if common and rows[-1][0].startswith(common):
             self._leap(common)
             return True
         if rows:

@@ -1,30 +1,40 @@
 """The listing handlers: pages of an index, raw rows for merging across nodes, totals, change logs.
 
 Replicas of one index on this node are compared by their digests; in step, one is read, else they
-are merged row by row as they are scanned.
+are merged row by row as they are scanned. Long runs of deleted names are walked over once and leapt
+over later (objectd.gaps); a page that has to walk far is made in a thread, while the node serves on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+import asyncio
+import sys
+from collections.abc import Awaitable, Sequence
+from typing import Final
 
 from kit.rpc import Reply
 from kit.rpc_server import Call
-from model.entry import KEY_HEAD_BYTES, Table, from_row, make_key, merge
+from model.entry import Kind, row_kind
 from model.errors import DeviceFailed
-from model.listing import RawRow, Scan, after_prefix, list_page
+from model.listing import Page, Query
 from objectd.contract import (
     pack_changes,
     pack_group,
     pack_rows_bounded,
     unpack_query,
 )
+from objectd.gaps import Gaps
+from objectd.index_walk import Walk, index_scan, merged_scan
 from objectd.service_state import NodeState
 from objectd.store import Group, Store
 
 RAW_ROWS_MAX: Final = 10_000
 CHANGES_MAX: Final = 10_000
+ROWS_AT_ONCE_MAX: Final = 25_000
+"""Rows that one page may walk over on the event loop: some 20 ms."""
+CATCH_UP_MAX: Final = 1_000
+"""Changes after which what is known of an index's gaps is forgotten and not cut anew."""
+GAPPED_INDEXES_MAX: Final = 256
 
 _Consulted = list[tuple[int, Store, Group]]
 
@@ -35,27 +45,65 @@ class Listings:
     def __init__(self, state: NodeState) -> None:
         self._state = state
 
-    def rows(self, call: Call) -> Reply:
+    def rows(self, call: Call) -> Reply | Awaitable[Reply]:
         """Answer with one page of an index."""
         epoch, digest, devices, query, ask = call.args
         self._state.check_epoch(epoch)
         consulted = self._consult(digest, devices, ask)
         if not consulted:
             raise DeviceFailed(f"none of the devices {devices} works on node {self._state.name}")
-        asked = unpack_query(query)
-        first = consulted[0][2].digest
-        differing = [store for _, store, group in consulted[1:] if group.digest != first]
+        walk = self._walk(digest, unpack_query(query), consulted)
+        page = walk.page(ROWS_AT_ONCE_MAX)
+        if page is None:
+            return self._walk_far(walk.again(), digest, consulted)
+        self._note_runs(walk, digest, consulted)
+        return _page_reply(page, consulted)
+
+    async def _walk_far(self, walk: Walk, digest: bytes, consulted: _Consulted) -> Reply:
+        """Answer with a page that takes too long for the event loop."""
+        page = await asyncio.to_thread(walk.page, sys.maxsize)
+        assert page is not None
+        self._note_runs(walk, digest, consulted)
+        return _page_reply(page, consulted)
+
+    def _walk(self, digest: bytes, query: Query, consulted: _Consulted) -> Walk:
+        _, store, group = consulted[0]
+        differing = [other for _, other, its in consulted[1:] if its.digest != group.digest]
         if differing:
-            scan = _merged_scan([consulted[0][1], *differing], digest, reverse=asked.reverse)
-        else:
-            scan = _scan(consulted[0][1], digest, reverse=asked.reverse)
-        page = list_page(scan, asked)
-        body, count = pack_rows_bounded(page.items)
-        truncated, next_marker = page.truncated, page.next_marker
-        if count < len(page.items):
-            truncated, next_marker = True, page.items[count - 1][0]
-        groups = [pack_group(device, group) for device, _, group in consulted]
-        return Reply((groups, truncated, next_marker), body)
+            # What is dead on one replica may live on another: no gap counts, and none is found.
+            return Walk(merged_scan([store, *differing], digest, reverse=query.reverse), query)
+        gaps = self._gaps_of(digest, consulted)
+        return Walk(index_scan(store, digest, reverse=query.reverse), query, gaps)
+
+    def _gaps_of(self, digest: bytes, consulted: _Consulted) -> Gaps | None:
+        """Return the gaps known of the first replica's index, as they are now."""
+        device, store, group = consulted[0]
+        known = self._state.gaps.get((device, digest))
+        if known is None or known.sequence == group.last_change:
+            return known
+        lines = store.changes(digest, known.sequence, CATCH_UP_MAX)
+        if known.sequence > group.last_change or not 0 < len(lines) < CATCH_UP_MAX:
+            del self._state.gaps[device, digest]
+            return None
+        known.cut(line.name for line in lines if row_kind(line.row) == Kind.DATA)
+        known.sequence = group.last_change
+        return known
+
+    def _note_runs(self, walk: Walk, digest: bytes, consulted: _Consulted) -> None:
+        """Remember the long runs of deleted names that a walk over one replica has come upon."""
+        device, _, group = consulted[0]
+        if not walk.runs.found or any(its.digest != group.digest for _, _, its in consulted):
+            return
+        gaps = self._state.gaps
+        known = gaps.get((device, digest))
+        if known is None:
+            known = gaps[device, digest] = Gaps(group.last_change)
+            if len(gaps) > GAPPED_INDEXES_MAX:
+                del gaps[next(iter(gaps))]
+        # What was seen is as of the beginning of the walk; another may have learnt of changes since.
+        if known.sequence == group.last_change:
+            for start, end, row_count in walk.runs.found:
+                known.note(start, end, row_count)
 
     def raw_rows(self, call: Call) -> Reply:
         """Answer with the rows of each device as they are."""
@@ -66,7 +114,7 @@ class Listings:
         bodies = []
         consulted = self._consult(digest, devices, ask)
         for device, store, group in consulted:
-            rows = _scan(store, digest, reverse=reverse)(start, end, limit)
+            rows = index_scan(store, digest, reverse=reverse)(start, end, limit)
             body, count = pack_rows_bounded(rows, _share(len(consulted)))
             exhausted = count == len(rows) and count < limit
             heads.append((*pack_group(device, group), len(body), exhausted))
@@ -115,38 +163,10 @@ def _share(count: int) -> int:
     return 6 * 1024 * 1024 // max(1, count)
 
 
-def _scan(store: Store, digest: bytes, *, reverse: bool) -> Scan:
-    """Return the scan of one device's index, by name."""
-    head = make_key(Table.INDEX, digest)
-    last = after_prefix(head)
-    assert last is not None
-
-    def scan(start: bytes, end: bytes | None, limit: int) -> Sequence[RawRow]:
-        rows = store.rows(head + start, last if end is None else head + end, limit, reverse=reverse)
-        return [(key[KEY_HEAD_BYTES:], row) for key, row in rows]
-
-    return scan
-
-
-def _merged_scan(stores: Sequence[Store], digest: bytes, *, reverse: bool) -> Scan:
-    """Return the scan of several devices' indexes as if all had been merged."""
-    scans = [_scan(store, digest, reverse=reverse) for store in stores]
-
-    def scan(start: bytes, end: bytes | None, limit: int) -> Sequence[RawRow]:
-        merged: dict[bytes, bytes] = {}
-        for one in scans:
-            _merge_into(merged, one(start, end, limit))
-        # A device that gave all it may has at least `limit` names no further than its last: cut at
-        # `limit`, nothing of what it has not shown yet can be missing.
-        return sorted(merged.items(), reverse=reverse)[:limit]
-
-    return scan
-
-
-def _merge_into(merged: dict[bytes, bytes], rows: Sequence[tuple[Any, bytes]]) -> None:
-    for name, row in rows:
-        held = merged.get(name)
-        if held is None:
-            merged[name] = row
-        elif held != row:
-            merged[name] = merge(from_row(name, held), from_row(name, row)).to_row()
+def _page_reply(page: Page, consulted: _Consulted) -> Reply:
+    body, count = pack_rows_bounded(page.items)
+    truncated, next_marker = page.truncated, page.next_marker
+    if count < len(page.items):
+        truncated, next_marker = True, page.items[count - 1][0]
+    groups = [pack_group(device, group) for device, _, group in consulted]
+    return Reply((groups, truncated, next_marker), body)

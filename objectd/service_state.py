@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from kit.clock import wall_clock_ms
 from model.errors import DeviceFailed, StaleRing
 from objectd.contract import Health, Notice, Op
+from objectd.gaps import Gaps
 from objectd.recent_writes import RecentWrites
 from objectd.repair_hints import RepairHints
 from objectd.service_metrics import DeviceMetrics, NodeMetrics
@@ -51,6 +52,7 @@ class NodeState:
         self.readable: dict[int, Store] = {}
         self.repairs = RepairHints()
         self.recent = RecentWrites()
+        self.gaps: dict[tuple[int, bytes], Gaps] = {}
         self.metrics = NodeMetrics(list(Op))
         self._told: dict[int, Health] = {}
         self.push: Callable[[str, Any], None] = _nobody_listens
@@ -94,6 +96,9 @@ class NodeState:
 
     def trust(self, device: int) -> None:
         """Ask a device again what it holds."""
+        # It may have been formatted anew meanwhile, and its change log with it.
+        for known in [known for known in self.gaps if known[0] == device]:
+            del self.gaps[known]
         self.readable[device] = self.stores[device]
 
     @property
