@@ -122,6 +122,10 @@ class Targets:
             query = {"format": "json", "limit": str(limit)} | ({"marker": marker} if marker else {})
         return self._target("GET", f"{self._base_path}/{container}", query)
 
+    def query(self, method: str, container: str, query: dict[str, str]) -> str:
+        """The target of a request upon the container with a query of any kind."""
+        return self._target(method, f"{self._base_path}/{container}", query)
+
     def _target(self, method: str, path: str, query: dict[str, str]) -> str:
         if self._presigner is not None:
             return self._presigner.presign(method, path, query)

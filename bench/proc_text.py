@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+_RESIDENT = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,12 @@ def parse_stat(text: str) -> ProcessStat:
 def parse_peak_rss_bytes(text: str) -> int:
     """The high-water mark of resident memory in /proc/<pid>/status, 0 for a process without memory."""
     match = _PEAK.search(text)
+    return int(match.group(1)) * 1024 if match else 0
+
+
+def parse_rss_bytes(text: str) -> int:
+    """The resident memory in /proc/<pid>/status, 0 for a process without memory."""
+    match = _RESIDENT.search(text)
     return int(match.group(1)) * 1024 if match else 0
 
 
