@@ -99,13 +99,10 @@ def test_what_a_trusted_home_holds_too_is_kept_however_old() -> None:
 
 
 def test_chunks_hold_what_one_commit_takes() -> None:
-    transfers = [
-        Transfer(Entry(KEY, at(n), Kind.DATA), (1,), size) for n, size in enumerate([3, 4, 9, 1, 1, 1])
-    ]
-    sizes = [
-        [one.payload_bytes for one in chunk] for chunk in chunks(planned_ones, bytes_max=8, entries_max=2)
-    ]
-    assert sizes == [[3, 4], [9], [1, 1], [1]]
+    entry = Entry(KEY, at(1), Kind.DATA)
+    wanted = [Transfer(entry, (1,), size) for size in (3, 4, 9, 1, 1, 1)]
+    found = list(chunks(wanted, bytes_max=8, entries_max=2))
+    assert [[one.payload_bytes for one in chunk] for chunk in found] == [[3, 4], [9], [1, 1], [1]]
 
 
 def test_the_reclaim_stamp_lies_an_age_before_now() -> None:
