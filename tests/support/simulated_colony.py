@@ -264,9 +264,18 @@ class SimulatedColony:
             return False
         copied = True
         for key, (entry, payload) in _merged(sources, partition).items():
-            taken = sum(_give(target, key, entry, payload) for target in targets)
+            taken = sum(self._give(target, key, entry, payload) for target in targets)
             copied = copied and taken >= len(new) // 2 + 1
         return copied
+
+    def _give(self, target: MemoryStore, key: bytes, entry: Entry, payload: bytes) -> bool:
+        carried = payload if entry.kind is Kind.DATA and payload else None
+        (written,) = MemoryStore.commit(target, [Write(entry, carried, origin=Origin.REPAIR)]).result()
+        if written.outcome is Outcome.STORED:
+            # As the service does where a repair comes by a message.
+            for node in self.nodes.values():
+                node.state.recent.note(target.device_id, key, entry.to_row())
+        return written.outcome <= Outcome.SUPERSEDED
 
     def _usable(self, device_id: int) -> MemoryStore | None:
         for node in self.nodes.values():
@@ -294,13 +303,6 @@ def _merged(
             entry = merge(known[0], held.entry)
             merged[key] = (entry, payload if entry.stamp == held.entry.stamp else known[1])
     return merged
-
-
-def _give(target: MemoryStore, key: bytes, entry: Entry, payload: bytes) -> bool:
-    carried = payload if entry.kind is Kind.DATA and payload else None
-    write = Write(entry, carried, origin=Origin.REPAIR)
-    (written,) = MemoryStore.commit(target, [write]).result()
-    return written.outcome <= Outcome.SUPERSEDED
 
 
 @contextmanager
