@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Sequence
+from typing import Final, TypeVar
 
 from model.entry import Table, from_row, make_key, merge
 from model.errors import NodeUnreachable, NotEnoughReplicas, StaleRing, Unavailable
@@ -16,6 +16,8 @@ from proxy.operations.nodes import Nodes, StaleNode
 from proxy.operations.quorum import majority
 from proxy.operations.types import Totals
 from proxy.operations.write import PATIENCE_MS, RETRY_MS, Update, write
+
+Reply = TypeVar("Reply")
 
 WINDOW_ROWS: Final = 2_000
 
@@ -51,14 +53,8 @@ async def _list_once(nodes: Nodes, digest: bytes, query: Query) -> tuple[Page, T
 async def _rows(
     nodes: Nodes, node: str, digest: bytes, owned: Sequence[int], query: Query, *, ask: int
 ) -> RowsReply | None:
-    try:
-        return await nodes.client(node).rows(digest, owned, query, epoch=nodes.epoch.number, ask=ask)
-    except StaleRing as error:
-        raise StaleNode(node, error) from error
-    except Unavailable as error:
-        if isinstance(error, NodeUnreachable):
-            nodes.note_down(node)
-        return None
+    call = nodes.client(node).rows(digest, owned, query, epoch=nodes.epoch.number, ask=ask)
+    return await _answer(nodes, node, call)
 
 
 async def _agreed_page(
@@ -153,14 +149,20 @@ async def _raw_rows(
 async def _raw_rows_of(
     nodes: Nodes, node: str, digest: bytes, owned: Sequence[int], window: NameRange, *, ask: int
 ) -> list[RawRows]:
+    call = nodes.client(node).raw_rows(digest, owned, window, epoch=nodes.epoch.number, ask=ask)
+    return await _answer(nodes, node, call) or []
+
+
+async def _answer(nodes: Nodes, node: str, call: Awaitable[Reply]) -> Reply | None:
+    """Return what a node answers, None where it does not. Raises StaleNode."""
     try:
-        return await nodes.client(node).raw_rows(digest, owned, window, epoch=nodes.epoch.number, ask=ask)
+        return await call
     except StaleRing as error:
         raise StaleNode(node, error) from error
     except Unavailable as error:
         if isinstance(error, NodeUnreachable):
             nodes.note_down(node)
-        return []
+        return None
 
 
 def merge_window(replicas: Sequence[RawRows], *, reverse: bool) -> tuple[list[RawRow], bool]:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from model.errors import NoSuchObject
 from model.objects import ObjectRecord
 from proxy.dates import http_date
 from proxy.http.messages import Response
 from proxy.s3 import metadata, xml_write
-from proxy.s3.access import enter_to_read, object_allows
-from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
 from proxy.s3.conditional import answer_read
-from proxy.s3.errors import S3Error, invalid_argument
-from proxy.s3.verbs.head_object import absent, check_version
+from proxy.s3.errors import invalid_argument
+from proxy.s3.verbs.head_object import find_readable
 
 _HEADER: Final = "x-amz-object-attributes"
 _ATTRIBUTES: Final = frozenset(("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"))
@@ -24,14 +21,7 @@ _ATTRIBUTES: Final = frozenset(("ETag", "Checksum", "ObjectParts", "StorageClass
 async def get_object_attributes(call: Call) -> Response:
     """Tell of an object what the request names: ETag, checksum, parts, storage class, size."""
     wanted = _wanted(call)
-    path, guard = await enter_to_read(call)
-    check_version(call)
-    try:
-        stored = await call.colony.head_object(call.object(path))
-    except NoSuchObject:
-        raise await absent(call, path, guard) from None
-    if not object_allows(call, guard, stored, Permission.READ):
-        raise S3Error("AccessDenied")
+    stored = await find_readable(call)
     unchanged = answer_read(call.request.headers, stored)
     if unchanged is not None:
         return unchanged

@@ -18,6 +18,14 @@ from proxy.s3.errors import S3Error, invalid_argument
 
 async def head_object(call: Call) -> Response:
     """Answer with the headers that GetObject would send."""
+    stored = await find_readable(call)
+    span, response = describe(call, stored)
+    response.length = stored.record.size if span is None else span.length
+    return response
+
+
+async def find_readable(call: Call) -> StoredObject:
+    """Return the object of a request whose asker may read it. Raises S3Error, NoSuchContainer."""
     path, guard = await enter_to_read(call)
     check_version(call)
     try:
@@ -26,9 +34,7 @@ async def head_object(call: Call) -> Response:
         raise await absent(call, path, guard) from None
     if not object_allows(call, guard, stored, Permission.READ):
         raise S3Error("AccessDenied")
-    span, response = describe(call, stored)
-    response.length = stored.record.size if span is None else span.length
-    return response
+    return stored
 
 
 def describe(call: Call, stored: StoredObject) -> tuple[Span | None, Response]:
