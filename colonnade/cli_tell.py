@@ -6,6 +6,7 @@ import asyncio
 import importlib.metadata
 import json
 import platform
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +28,7 @@ from kit.config import describe
 from kit.settings import Settings, with_absolute_paths
 from ring import loader
 
+_PIPED_COLUMNS: Final = 250
 _WATCH_S: Final = 2.0
 _STOP_WAIT_S: Final = 120.0
 
@@ -49,7 +51,9 @@ def status(data: Path, as_json: bool, watch: bool) -> None:
         if as_json:
             emit(found)
         else:
-            Console(highlight=False).print(render_status(found))
+            # Into a pipe or a file goes what a script looks for: no line may break in its middle.
+            width = None if sys.stdout.isatty() else _PIPED_COLUMNS
+            Console(highlight=False, width=width).print(render_status(found))
         if not found["healthy"]:
             raise SystemExit(int(Exit.FAILED))
 
