@@ -99,6 +99,10 @@ class Epoch:
         """Return the name of the node that owns a device."""
         return self._node_of[device_id]
 
+    def knows(self, device_id: int) -> bool:
+        """Return whether a device is in the ring, or in that which it is moving away from."""
+        return device_id in self._node_of
+
     def is_home(self, device_id: int, partition: int) -> bool:
         """Return whether a device is a home of a partition, before or after the change under way."""
         if device_id in self.ring.homes(partition):

@@ -239,7 +239,7 @@ async def finish_write(nodes: Nodes, found: Found, lagging: Mapping[int, Entry |
                 verdicts[device] = await _copy_staged(nodes, found, device, length)
             behind = []
         elif found.payload is None:
-            pieces = [bytes(chunk) async for chunk in read_payload(nodes, found, 0, length)]
+            pieces = [bytes(chunk) async for chunk in read_payload(nodes, found, 0, length, patience_ms=0)]
             found.payload = b"".join(pieces)
     # The deletion of a container is finished only where it lists nothing, as it was begun.
     if_empty = newest.kind is Kind.TOMBSTONE and newest.table in _CONTAINERS
@@ -258,7 +258,7 @@ async def _copy_staged(nodes: Nodes, found: Found, device: int, length: int) -> 
     client = nodes.client(nodes.epoch.node_of(device))
     session = await client.stage((device,), length, epoch=nodes.epoch.number)
     try:
-        async for chunk in read_payload(nodes, found, 0, length):
+        async for chunk in read_payload(nodes, found, 0, length, patience_ms=0):
             await session.send(bytes(chunk))
         staged = Staged(await session.finish(), {nodes.epoch.node_of(device): session})
         update = Update(found.entry, staged=staged, origin=Origin.REPAIR, only=(device,))
@@ -267,47 +267,66 @@ async def _copy_staged(nodes: Nodes, found: Found, device: int, length: int) -> 
         session.close()
 
 
-async def read_payload(nodes: Nodes, found: Found, offset: int, length: int) -> AsyncIterator[Buffer]:
+async def read_payload(
+    nodes: Nodes, found: Found, offset: int, length: int, *, patience_ms: int = PATIENCE_MS
+) -> AsyncIterator[Buffer]:
     """Yield a span of an object's bytes, going on from another replica where one fails.
 
+    Where all fail by what passes, as a node that restarts, they are tried again until nothing has come
+    for `patience_ms`.
     Raises NotEnoughReplicas where no replica is left to go on from.
     """
     if found.payload is not None:
         yield memoryview(found.payload)[offset : offset + length]
         return
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + patience_ms / 1000
     sent = 0
-    last_error: Exception | None = None
-    for device in _sources(nodes, found):
-        client = nodes.client(nodes.epoch.node_of(device))
-        stream = None
-        try:
-            stream = await client.payload(
-                device,
-                found.entry.key,
-                found.entry.stamp,
-                epoch=nodes.epoch.number,
-                offset=offset + sent,
-                length=length - sent,
-            )
-            async for chunk in stream.chunks():
-                sent += len(chunk)
-                yield chunk
-        except StaleRing as error:
-            await nodes.catch_up(nodes.epoch.node_of(device), error)
-            last_error = error
-        except (Unavailable, Absent, CorruptRecord) as error:
-            last_error = error
-        finally:
-            if stream is not None:
-                stream.close()
-        if sent >= length:
-            return
-    raise NotEnoughReplicas(f"no replica can give the rest of the object: {last_error}")
+    while True:
+        passing = False
+        error: Exception | None = None
+        sent_before = sent
+        for device in _sources(nodes, found):
+            if not nodes.epoch.knows(device):
+                continue
+            stream = None
+            try:
+                node = nodes.epoch.node_of(device)
+                stream = await nodes.client(node).payload(
+                    device,
+                    found.entry.key,
+                    found.entry.stamp,
+                    epoch=nodes.epoch.number,
+                    offset=offset + sent,
+                    length=length - sent,
+                )
+                async for chunk in stream.chunks():
+                    sent += len(chunk)
+                    yield chunk
+            except StaleRing as stale:
+                error, passing = stale, True
+                await nodes.catch_up(node, stale)
+            except Unavailable as unavailable:
+                error, passing = unavailable, True
+            except (Absent, CorruptRecord) as lost:
+                error = lost
+            finally:
+                if stream is not None:
+                    stream.close()
+            if sent >= length:
+                return
+        if sent > sent_before:
+            give_up = loop.time() + patience_ms / 1000
+        if not passing or loop.time() > give_up:
+            raise NotEnoughReplicas(f"no replica can give the rest of the object: {error}")
+        await asyncio.sleep(RETRY_MS / 1000)
 
 
 def _sources(nodes: Nodes, found: Found) -> list[int]:
     """Return the devices to read from in turn: holders, then the other homes, then holders again."""
-    order = {device: None for owned in nodes.by_node(found.holders).values() for device in owned}
+    # The ring may have changed since they were found, and have let some of them go.
+    holders = [device for device in found.holders if nodes.epoch.knows(device)]
+    order = {device: None for owned in nodes.by_node(holders).values() for device in owned}
     known = [device for device in order if not nodes.absent(device)] or list(order)
     others = [device for device in nodes.epoch.read_homes(found.entry.digest) if device not in order]
     return known + others + known

@@ -179,7 +179,7 @@ class _Attempt:
         if update.staged is not None and only is None:
             # Whoever was sent the bytes takes them, home or not by now: others are given them from there.
             others = update.staged.ids.keys() - {*homes, *stand_ins} - self.heard[index].taken
-            stand_ins += tuple(device.id for device in self.epoch.devices() if device.id in others)
+            stand_ins += tuple(filter(self.epoch.knows, others))
         quorum = WriteQuorum(sets, all_of_them=only is not None)
         self._quorums.append(quorum)
         self.written.append(Written(devices=homes + stand_ins))
@@ -356,7 +356,7 @@ async def _copy_taken(nodes: Nodes, entry: Entry, heard: Heard) -> None:
     homes = dict.fromkeys(device for homes in sets for device in homes)
     for device in homes:
         if device in heard.lacking and device not in heard.taken | heard.hidden:
-            for source in [one.id for one in nodes.epoch.devices() if one.id in heard.taken]:
+            for source in filter(nodes.epoch.knows, sorted(heard.taken)):
                 try:
                     await _copy(nodes, entry, source, device, heard)
                     break
