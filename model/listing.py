@@ -98,7 +98,8 @@ def unpack_listed(item: RawRow) -> Listed:
         if len(row) > end:
             posted = _unpackb(row[end:]).get("type")
             if posted is not None:
-                stamp, content_type = posted[0], posted[1].decode("utf-8", "surrogateescape")
+                # Empty where a later metadata update has set no type: then it moves the time alone.
+                stamp, content_type = posted[0], posted[1].decode("utf-8", "surrogateescape") or content_type
         return Listed(name.decode("utf-8", "surrogateescape"), stamp, size, etag, content_type, extra)
     except (ValueError, TypeError, struct.error, msgpack.UnpackException) as error:
         raise CorruptRecord(f"listing row cannot be decoded: {error}") from error

@@ -244,9 +244,8 @@ def row_sides(entry: Entry) -> dict[str, tuple[Stamp, bytes]]:
     if register is None or entry.kind is not Kind.DATA or not register[1]:
         return {}
     stamp, posted = register[0], unpack_posted(register[1])
-    sides = {}
-    if posted.content_type is not None:
-        sides["type"] = (stamp, posted.content_type.encode("utf-8", "surrogateescape"))
+    # Without a type of its own the update moves the time that the listing shows.
+    sides = {"type": (stamp, (posted.content_type or "").encode("utf-8", "surrogateescape"))}
     if posted.delete_at != unpack_record(entry.value).delete_at:
         sides[EXPIRES] = (stamp, b"%d" % posted.delete_at)
     return sides

@@ -42,6 +42,9 @@ from proxy.operations.types import (
 )
 from proxy.operations.write import Update, Written, write
 
+POSTS_MAX: Final = 3
+"""Tries to update the metadata of an object whose data is replaced each time meanwhile."""
+
 
 class Objects:
     """The object operations of one colony."""
@@ -149,15 +152,25 @@ class Objects:
 
     async def post_object(self, path: ObjectPath, posted: PostedMetadata) -> StoredObject:
         """Replace an object's metadata, leaving its bytes. Raises NoSuchObject."""
-        stored = await self.head_object(path)
-        # The update replaces the one before it, and moves the listing's time: so it carries the type along.
-        content_type = posted.content_type or stored.record.content_type
-        posted = replace(posted, content_type=content_type)
-        row_sides = {"type": content_type.encode("utf-8", "surrogateescape")}
-        if posted.delete_at != stored.record.delete_at:
-            row_sides[EXPIRES] = b"%d" % posted.delete_at
-        await self._write_sides(path, {POSTED: pack_posted(posted)}, row_sides)
-        return await self.head_object(path)
+        for _ in range(POSTS_MAX):
+            looked_up = await self.look_up(path)
+            if looked_up is None:
+                raise NoSuchObject(path.name)
+            stored, found = looked_up
+            # The update replaces the one before it: so it carries the type along that this one has set.
+            # The type of the data itself is left to the data, which may be replaced at this moment.
+            before = found.entry.sides.get(POSTED)
+            kept = unpack_posted(before[1]).content_type if before is not None and before[1] else None
+            update = replace(posted, content_type=posted.content_type or kept or None)
+            row_sides = {"type": (update.content_type or "").encode("utf-8", "surrogateescape")}
+            if update.delete_at != stored.record.delete_at:
+                row_sides[EXPIRES] = b"%d" % update.delete_at
+            await self._write_sides(path, {POSTED: pack_posted(update)}, row_sides)
+            updated = await self.head_object(path)
+            if updated.stamp == stored.stamp:
+                return updated
+            # The data was replaced meanwhile: what was carried along may be that of the old data.
+        return updated
 
     async def set_side(self, path: ObjectPath, name: str, value: bytes) -> None:
         """Set a side register of an object; empty removes it. Raises NoSuchObject."""
