@@ -1,7 +1,7 @@
 """While the ring changes under load, clients see no error and no stale byte; then old homes hold nothing.
 
 The writers keep a model of what they were told (tests/support/history.py) and try nothing twice.
-COLONNADE_LOAD_KEYS sets how many objects are there before the change (default 120).
+COLONNADE_LOAD_KEYS sets how many objects are there before the change (default 60).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.support.programs import require_program
 pytestmark = pytest.mark.timeout(400)
 
 SEED = int(os.environ.get("COLONNADE_CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
-KEYS = int(os.environ.get("COLONNADE_LOAD_KEYS", "120"))
+KEYS = int(os.environ.get("COLONNADE_LOAD_KEYS", "60"))
 SETTLE_S = 150.0
 WAIT_S = 60.0
 BUCKET = "load"
@@ -127,14 +127,14 @@ def test_a_device_is_added_and_another_drained_under_load(tmp_path: Path) -> Non
         load = Load([s3_client(*keys) for _ in range(3)])
         address = next(iter(loader.load(colony.data / "colony.ring").devices.values())).address
         with load.running():
-            load.wait_busy(30)
+            load.wait_busy(20)
             (colony.data / "devices" / "d5").mkdir()
             ringctl(colony, "add", "r1/z1/node-1/d5", "--node", "node-1", "--address", address)
             ringctl(colony, "drain", "r1/z1/node-1/d2")
             ringctl(colony, "rebalance")
             colony.command("ring", "push")
             settled = wait_settled(colony, version=2)
-            load.wait_busy(30)
+            load.wait_busy(20)
         load.check()
         in_step = assert_in_step(colony.data, version=2)
         load.check()
@@ -149,7 +149,7 @@ def test_a_node_joins_three_under_load(tmp_path: Path) -> None:
         with joined(colony, tmp_path / "fourth"):
             with load.running():
                 settled = wait_settled(colony, version=2)
-                load.wait_busy(30)
+                load.wait_busy(20)
             load.check()
             in_step = assert_in_step(colony.data, version=2)
             load.check()
