@@ -175,7 +175,7 @@ class Containers:
             await self._restore(container)
         raise ContainerNotEmpty(f"container {path.container!r} is not empty")
 
-    async def _delete_row(self, path: ContainerPath, tombstone: Entry, devices: Sequence[int]) -> None:
+    async def _delete_row(self, path: ContainerPath, tombstone: Entry, devices: tuple[int, ...]) -> None:
         self.nodes.confirm(tombstone.key, tombstone.stamp, devices)
         row = self._account_row(path)
         if row is not None:

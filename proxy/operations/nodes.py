@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,9 @@ DOWN_MS: Final = 1_000
 """How long a node or device that failed is passed over as a stand-in; homes are always asked."""
 CONFIRM_DELAY_MS: Final = 250
 """Confirmations are sent this much later, so that a straggling replica has its write by then."""
+
+GROUPS_MAX: Final = 10_000
+"""Homes whose grouping by node is remembered."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ class Nodes:
         self.clock = clock
         self._connect = connect
         self._clients: dict[str, NodeClient] = {}
+        self._groups: dict[Sequence[int], Mapping[str, Sequence[int]]] = {}
         self._down_until: dict[str | int, float] = {}
         self._unconfirmed: dict[str, list[Confirmation]] = {}
         self._confirm_timer: asyncio.TimerHandle | None = None
@@ -94,6 +98,15 @@ class Nodes:
             groups.setdefault(node_of(device), []).append(device)
         local = groups.pop(self.local_node, None)
         return groups if local is None else {self.local_node: local, **groups}
+
+    def homes_by_node(self, homes: Sequence[int]) -> Mapping[str, Sequence[int]]:
+        """Group the homes of a partition as `by_node` does, from memory where they were grouped before."""
+        groups = self._groups.get(homes)
+        if groups is None:
+            if len(self._groups) >= GROUPS_MAX:
+                self._groups.clear()
+            groups = self._groups[homes] = self.by_node(homes)
+        return groups
 
     # Who is down.
 
@@ -166,6 +179,8 @@ class Nodes:
         _log.info("ring epoch adopted", extra={"before": self.epoch.number, "after": live.epoch.number})
         self._live = live
         self.epoch = live.epoch
+        # A device may have come under another node.
+        self._groups.clear()
 
     def settings_changed(self, keys: Iterable[bytes]) -> None:
         """Hear from a node that the settings of containers or accounts have changed."""
@@ -175,9 +190,9 @@ class Nodes:
 
     # Confirmations.
 
-    def confirm(self, key: bytes, stamp: Stamp, devices: Iterable[int]) -> None:
+    def confirm(self, key: bytes, stamp: Stamp, devices: tuple[int, ...]) -> None:
         """Tell devices, a little later and in bulk, that the whole write an entry belongs to is done."""
-        for node, owned in self.by_node(devices).items():
+        for node, owned in self.homes_by_node(devices).items():
             self._unconfirmed.setdefault(node, []).append(Confirmation(key, stamp, owned))
         if self._confirm_timer is None:
             delay = CONFIRM_DELAY_MS / 1000

@@ -119,13 +119,12 @@ class Objects:
             await self.look_up(path)
         else:
             looked_up = False
-        received = await receive(
-            self.nodes, self._key(path), body, new.checksums, inline_bytes_max=self.inline_bytes_max
-        )
+        key = self._key(path)
+        received = await receive(self.nodes, key, body, new.checksums, inline_bytes_max=self.inline_bytes_max)
         try:
             if new.verify is not None:
                 new.verify(received.digests)
-            return await self._store(path, new, received, looked_up=looked_up)
+            return await self._store(path, key, new, received, looked_up=looked_up)
         finally:
             received.close()
 
@@ -134,12 +133,12 @@ class Objects:
         precondition(None if looked_up is None else looked_up[0])
 
     async def _store(
-        self, path: ObjectPath, new: NewObject, received: ReceivedBody, *, looked_up: bool
+        self, path: ObjectPath, key: bytes, new: NewObject, received: ReceivedBody, *, looked_up: bool
     ) -> StoredObject:
         record = _record(path, new, received)
         value = pack_record(record)
         listed = row_value(record)
-        key, row_key, guard = self._keys(path)
+        row_key, guard = self._row_keys(path)
 
         def updates(stamp: Stamp) -> tuple[Update, Update]:
             sides = {name: (just_after(stamp), side) for name, side in new.sides.items()}
@@ -180,7 +179,8 @@ class Objects:
     async def _write_sides(
         self, path: ObjectPath, sides: Mapping[str, bytes], row_sides: Mapping[str, bytes]
     ) -> None:
-        key, row_key, guard = self._keys(path)
+        key = self._key(path)
+        row_key, guard = self._row_keys(path)
 
         def updates(stamp: Stamp) -> tuple[Update, ...]:
             of_object = only_sides(key, {name: (stamp, value) for name, value in sides.items()})
@@ -207,7 +207,8 @@ class Objects:
             precondition(None if expired else stored)
         if stored is None:
             return None
-        key, row_key, _ = self._keys(path)
+        key = self._key(path)
+        row_key, _ = self._row_keys(path)
         names = pack_names(path)
 
         def updates(stamp: Stamp) -> tuple[Update, Update]:
@@ -257,11 +258,11 @@ class Objects:
     def _key(self, path: ObjectPath) -> bytes:
         return object_key(self.nodes.epoch.digest(path.account, path.container, path.name))
 
-    def _keys(self, path: ObjectPath) -> tuple[bytes, bytes, bytes | None]:
-        """Return the keys of an object, of its listing row, and of the container that must live."""
+    def _row_keys(self, path: ObjectPath) -> tuple[bytes, bytes | None]:
+        """Return the keys of an object's listing row, and of the container that must live."""
         container = self.nodes.epoch.digest(path.account, path.container)
         guard = None if path.container.startswith(HIDDEN) else make_key(EntryTable.CONTAINER, container)
-        return self._key(path), index_key(container, path.name), guard
+        return index_key(container, path.name), guard
 
 
 def _record(path: ObjectPath, new: NewObject, received: ReceivedBody) -> ObjectRecord:

@@ -58,15 +58,14 @@ class WriteQuorum:
         ]
         self._never: set[int] = set()
 
-    def acked(self, device_id: int) -> Verdict:
+    def acked(self, device_id: int) -> None:
         """Note that a device has, or once had, the write as the newest; stand-ins change nothing."""
         for one in self._sets:
             if device_id in one.homes:
                 one.open -= 1
                 one.taken += 1
-        return self.verdict()
 
-    def hidden(self, device_id: int, *, never_held: bool = True) -> Verdict:
+    def hidden(self, device_id: int, *, never_held: bool = True) -> None:
         """Note that a device has something newer, and if it is sure, that it never held the write."""
         for one in self._sets:
             if device_id in one.homes:
@@ -74,14 +73,12 @@ class WriteQuorum:
                 one.hidden += 1
         if never_held:
             self._never.add(device_id)
-        return self.verdict()
 
-    def failed(self, device_id: int) -> Verdict:
+    def failed(self, device_id: int) -> None:
         """Note that a device will not have the write."""
         for one in self._sets:
             if device_id in one.homes:
                 one.open -= 1
-        return self.verdict()
 
     def verdict(self) -> Verdict:
         """Return what the answers so far amount to."""
@@ -119,8 +116,10 @@ class ReadQuorum:
     def __init__(self, home_sets: Sequence[Sequence[int]]) -> None:
         """Expect answers from a majority of each of these sets of homes."""
         self.home_sets = home_sets
-        self.homes: Sequence[int] = (
-            home_sets[0] if len(home_sets) == 1 else tuple({home: None for one in home_sets for home in one})
+        self.homes: tuple[int, ...] = (
+            tuple(home_sets[0])
+            if len(home_sets) == 1
+            else tuple({home: None for one in home_sets for home in one})
         )
         self.answers: dict[int, Entry | None] = {}
 
@@ -131,9 +130,14 @@ class ReadQuorum:
 
     def lacking(self, devices: Container[int]) -> int:
         """Return how many more devices make these a majority of every set, by the set that lacks most."""
-        return max(
-            len(homes) // 2 + 1 - sum(1 for home in homes if home in devices) for homes in self.home_sets
-        )
+        most = -len(self.homes)
+        for homes in self.home_sets:
+            lacking = len(homes) // 2 + 1
+            for home in homes:
+                if home in devices:
+                    lacking -= 1
+            most = max(most, lacking)
+        return most
 
     @property
     def enough(self) -> bool:
@@ -144,7 +148,7 @@ class ReadQuorum:
         """Return the merge of all answers."""
         newest: Entry | None = None
         for entry in self.answers.values():
-            if entry is not None:
+            if entry is not None and entry is not newest:
                 newest = merge(newest, entry)
         return newest
 

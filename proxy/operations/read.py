@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from model.entry import Entry, Kind, Table, from_row, only_sides
@@ -92,7 +92,7 @@ class _Lookup:
         quorum = self.quorum
         await self._ask(quorum.homes, self._wanted(quorum.homes))
         while not quorum.enough:
-            rest = quorum.unasked([*quorum.answers, *self._failed])
+            rest = tuple(quorum.unasked([*quorum.answers, *self._failed]))
             if self._stale is not None:
                 raise self._stale
             if not rest:
@@ -111,10 +111,10 @@ class _Lookup:
             return len(devices)
         return self.quorum.lacking(self.quorum.answers)
 
-    async def _ask(self, devices: Sequence[int], count: int) -> None:
+    async def _ask(self, devices: tuple[int, ...], count: int) -> None:
         """Look the key up on `count` of the devices, each node asked once; only the first sends bytes."""
-        calls: list[tuple[str, list[int], int, asyncio.Future[Any]]] = []
-        for node, owned in self.nodes.by_node(devices).items():
+        calls: list[tuple[str, Sequence[int], int, asyncio.Future[Any]]] = []
+        for node, owned in self.nodes.homes_by_node(devices).items():
             if count <= 0:
                 break
             ask = min(len(owned), count)
@@ -166,7 +166,7 @@ class _Lookup:
     async def _agree(self, newest: Entry) -> Entry:
         """See whether homes not asked yet hold the newest too; else write it to more of them."""
         quorum = self.quorum
-        rest = quorum.unasked([*quorum.answers, *self._failed])
+        rest = tuple(quorum.unasked([*quorum.answers, *self._failed]))
         if rest:
             await self._ask(rest, len(rest))
             newest = quorum.newest() or newest
@@ -228,7 +228,7 @@ async def finish_write(nodes: Nodes, found: Found, lagging: Mapping[int, Entry |
     behind = [device for device, held in lagging.items() if held is None or held.stamp != newest.stamp]
     # Where only a later metadata update is missing, the bytes stay where they are.
     sides = Update(only_sides(newest.key, newest.sides), origin=Origin.REPAIR)
-    updates = [replace(sides, only=(device,)) for device in lagging if device not in behind]
+    updates = [sides._replace(only=(device,)) for device in lagging if device not in behind]
     verdicts: dict[int, Verdict] = {}
     if behind and newest.kind is Kind.DATA and max(found.holders.values(), default=-1) != 0:
         length = max(found.holders.values(), default=-1)
@@ -246,7 +246,7 @@ async def finish_write(nodes: Nodes, found: Found, lagging: Mapping[int, Entry |
     whole = Update(
         newest, found.payload, if_empty=if_empty, origin=Origin.CLIENT if if_empty else Origin.REPAIR
     )
-    updates += [replace(whole, only=(device,)) for device in behind]
+    updates += [whole._replace(only=(device,)) for device in behind]
     written = await write(nodes, updates, patience_ms=0) if updates else []
     for update, one in zip(updates, written, strict=True):
         assert update.only is not None

@@ -44,8 +44,7 @@ async def write_stamped(
     stamp = nodes.clock.next()
     updates = build(stamp)
     written = await write_guarded(nodes, updates)
-    verdicts = {one.verdict for one in written}
-    if verdicts == {Verdict.HIDDEN} and not looked_up:
+    if not looked_up and all(one.verdict is Verdict.HIDDEN for one in written):
         if not all(one.unseen for one in written):
             raise NotEnoughReplicas(
                 "another write hides this one, and too few replicas tell which came first"
@@ -54,8 +53,7 @@ async def write_stamped(
         stamp = nodes.clock.next()
         updates = build(stamp)
         written = await write_guarded(nodes, updates)
-        verdicts = {one.verdict for one in written}
-    if verdicts == {Verdict.DURABLE}:
+    if all(one.verdict is Verdict.DURABLE for one in written):
         for update, one in zip(updates, written, strict=True):
             nodes.confirm(update.entry.key, update.entry.newest, one.devices)
     return stamp, updates, written
@@ -67,9 +65,11 @@ async def write_guarded(nodes: Nodes, updates: Sequence[Update]) -> list[Written
     A home may have missed the container's making. Only what a majority says of it counts.
     """
     heard = [Heard() for _ in updates]
+    written = await write(nodes, updates, heard=heard)
+    if all(one.durable for one in written):
+        return written
     give_up = asyncio.get_running_loop().time() + PATIENCE_MS / 1000
     while True:
-        written = await write(nodes, updates, heard=heard)
         refused = [
             update.guard
             for update, one in zip(updates, written, strict=True)
@@ -81,3 +81,4 @@ async def write_guarded(nodes: Nodes, updates: Sequence[Update]) -> list[Written
         if container is None or container.entry.kind is not Kind.DATA:
             return written
         await write(nodes, (Update(container.entry, origin=Origin.REPAIR),))
+        written = await write(nodes, updates, heard=heard)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from model.entry import Entry
 from model.errors import Absent, CorruptRecord, NodeUnreachable, StaleRing, Unavailable
@@ -44,8 +43,7 @@ class Staged:
             session.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     """One entry to write.
 
     `payload` is the object's bytes, or `staged` says where they wait. `guard` is
@@ -72,7 +70,7 @@ class Written:
 
     verdict: Verdict = Verdict.WAITING
     newest: Stamp = ZERO
-    refusals: Counter[Outcome] = field(default_factory=Counter)
+    refusals: dict[Outcome, int] = field(default_factory=dict)
     devices: tuple[int, ...] = ()
     unseen: bool = False
 
@@ -190,7 +188,7 @@ class _Attempt:
         needed = 0 if len(sets) > 1 or only is not None else len(sets[0]) // 2 + 1
         row = update.entry.to_row()
         if update.guard is None:
-            for node, devices in nodes.by_node(homes).items():
+            for node, devices in nodes.homes_by_node(homes).items():
                 self._add(index, node, devices, row, min(needed, len(devices)))
         else:
             self._add_guarded(index, homes, row, needed)
@@ -201,7 +199,11 @@ class _Attempt:
         # Only homes that reads ask know whether the container lives: others may not have it yet.
         update = self.updates[index]
         judges = self.epoch.read_homes(update.entry.digest)
-        for node, devices in self.nodes.by_node(homes).items():
+        if judges == homes:
+            for node, devices in self.nodes.homes_by_node(homes).items():
+                self._add(index, node, devices, row, min(needed, len(devices)), update.guard)
+            return
+        for node, devices in self.nodes.homes_by_node(homes).items():
             guarded = [device for device in devices if device in judges]
             if guarded:
                 self._add(index, node, guarded, row, min(needed, len(guarded)), update.guard)
@@ -310,7 +312,7 @@ class _Attempt:
                 written.newest = max(written.newest, newest)
 
     def _refused(self, device: int, outcome: Outcome, written: Written) -> None:
-        written.refusals[outcome] += 1
+        written.refusals[outcome] = written.refusals.get(outcome, 0) + 1
         if outcome in _DEVICE_TROUBLE:
             self.nodes.note_down(device)
 
