@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from model.entry import KEY_HEAD_BYTES, Table
@@ -36,8 +37,9 @@ def home_sets(epoch: Epoch, partition: int) -> tuple[tuple[int, ...], ...]:
     return epoch.home_sets(first_digest(partition, epoch.part_power))
 
 
+@lru_cache(maxsize=1 << 16)
 def all_homes(epoch: Epoch, partition: int) -> tuple[int, ...]:
-    """Return the homes of a partition, those it moves away from first."""
+    """Return the homes of a partition, those it moves away from first; each round asks for all."""
     return tuple(dict.fromkeys(device for homes in home_sets(epoch, partition) for device in homes))
 
 

@@ -7,7 +7,7 @@ reached is all there is to remember, and forgetting it costs a repeated look.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Set
 
 from kit.clock import wall_clock_ms
 from model.entry import Entry, Kind, Table, from_row, row_kind, row_stamp
@@ -52,6 +52,8 @@ class Scanner:
         self._now_ms = now_ms
         self._orphans = Orphans(peers, comparer, keys, now_ms=now_ms)
         self._reclaim_at = 0
+        self._strays_of: Survey | None = None
+        self._strays: Set[int] = frozenset()
         self._rows_at = 0
         self.reclaimed_count = 0
         self.expired_count = 0
@@ -85,10 +87,17 @@ class Scanner:
         around = self._peers.around
         if not all(device in survey.digests and device not in around.filling for device in homes):
             return False
-        if any(part == partition for _, part in strays(self._peers.epoch, survey, survey.reached)):
+        if partition in self._stray_partitions(survey):
             return False
         everybody = all(device.id in around.live for device in self._peers.epoch.devices())
         return everybody or self._tombstone_age_s >= DOUBT_AGE_S_MIN
+
+    def _stray_partitions(self, survey: Survey) -> Set[int]:
+        """Return the partitions that some device holds without being their home; found once for a survey."""
+        if self._strays_of is not survey:
+            self._strays_of = survey
+            self._strays = {part for _, part in strays(self._peers.epoch, survey, survey.reached)}
+        return self._strays
 
     async def _reclaim(self, table: Table, partition: int, homes: tuple[int, ...]) -> None:
         cutoff = stamp_before(self._now_ms(), self._tombstone_age_s)
