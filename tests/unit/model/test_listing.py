@@ -42,10 +42,9 @@ def naive_page(rows: dict[bytes, bytes], query: Query) -> Page:
             items[name] = rows[name]
             continue
         common = name[: at + len(query.delimiter)]
-        if query.reverse or not query.marker or common > query.marker:
+        # A prefix that is the marker was shown before; one before it is shown for the names after it.
+        if common != query.marker:
             items[common] = b""
-    if query.reverse:
-        items.pop(query.marker, None) if items.get(query.marker) == b"" else None
     ordered = sorted(items.items(), reverse=query.reverse)
     page = ordered[: query.limit]
     truncated = len(ordered) > query.limit
