@@ -80,7 +80,7 @@ class SimulatedDevice(MemoryStore):
         kept = self._rng.randint(0, len(self._queue))
         queue, self._queue = list(self._queue), deque()
         for writes, _ in queue[:kept]:
-            super().commit(writes)
+            _ = super().commit(writes)
 
 
 class _Ring:
@@ -283,7 +283,8 @@ class SimulatedRpc:
         if not self.node.up:
             raise NodeUnreachable(f"{self.address}: simulated: down")
         stream = SimulatedStream(self, self.node.life)
-        self._start(_Call(op, args, b"", stream), stream, deadline_ms)
+        # The stream takes the reply: nobody waits for this future itself.
+        _ = self._start(_Call(op, args, b"", stream), stream, deadline_ms)
         return stream
 
     async def close(self) -> None:
