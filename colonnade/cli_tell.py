@@ -36,7 +36,11 @@ _STOP_WAIT_S: Final = 120.0
 @click.command()
 @data_option
 @json_option
-@click.option("--watch", is_flag=True, help="Show it anew every two seconds, until Ctrl-C.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Show it anew every two seconds, until Ctrl-C; with --json, one line each time.",
+)
 def status(data: Path, as_json: bool, watch: bool) -> None:
     """Tell how the colony is: devices, nodes, ring, what is out of step, processes.
 
@@ -44,8 +48,8 @@ def status(data: Path, as_json: bool, watch: bool) -> None:
     """
     with told_errors(as_json=as_json):
         folder = open_folder(data)
-        if watch and not as_json:
-            _watch(folder)
+        if watch:
+            _watch(folder, as_json=as_json)
             return
         found = asyncio.run(gather_status(folder))
         if as_json:
@@ -58,13 +62,16 @@ def status(data: Path, as_json: bool, watch: bool) -> None:
             raise SystemExit(int(Exit.FAILED))
 
 
-def _watch(folder: Folder) -> None:
-    console = Console(highlight=False)
+def _watch(folder: Folder, *, as_json: bool) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_COLUMNS)
     try:
         while True:
             found = asyncio.run(gather_status(folder))
-            console.clear()
-            console.print(render_status(found))
+            if as_json:
+                click.echo(json.dumps(found, ensure_ascii=False))
+            else:
+                console.clear()
+                console.print(render_status(found))
             time.sleep(_WATCH_S)
     except KeyboardInterrupt:
         return

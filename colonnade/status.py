@@ -132,7 +132,10 @@ async def _node(name: str, address: str, key: bytes, ring: Ring) -> dict[str, An
 
 
 def _node_row(status: NodeStatus, name: str, address: str, expected: dict[int, str]) -> dict[str, Any]:
-    devices = [_device_row(one, name, expected.get(one.device_id, "")) for one in status.devices]
+    devices = [
+        _device_row(one, name, expected.get(one.device_id, ""), filling=one.device_id in status.filling)
+        for one in status.devices
+    ]
     served = {one.device_id for one in status.devices}
     devices += [
         {"id": device, "name": word, "node": name, "health": "absent"}
@@ -153,13 +156,14 @@ def _node_row(status: NodeStatus, name: str, address: str, expected: dict[int, s
     }
 
 
-def _device_row(status: DeviceStatus, node: str, name: str) -> dict[str, Any]:
+def _device_row(status: DeviceStatus, node: str, name: str, *, filling: bool) -> dict[str, Any]:
     return {
         "id": status.device_id,
         "name": name,
         "node": node,
         "path": status.path,
         "health": {Health.OK: "ok", Health.READ_ONLY: "read-only", Health.FAILED: "failed"}[status.health],
+        "filling": filling,
         "reason": status.reason,
         "capacity_bytes": status.capacity_bytes,
         "free_bytes": status.free_bytes,

@@ -10,7 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 _BAR_CELLS: Final = 8
-_STYLES: Final = {"ok": "green", "running": "green", "read-only": "yellow", "restarting": "yellow"}
+_STYLES: Final = {
+    "ok": "green",
+    "running": "green",
+    "read-only": "yellow",
+    "restarting": "yellow",
+    "filling": "yellow",
+}
 
 
 def render_status(found: Mapping[str, Any]) -> RenderableType:
@@ -97,6 +103,8 @@ def _devices(found: Mapping[str, Any]) -> Table:
 
 def _device(device: Mapping[str, Any]) -> list[RenderableType]:
     health = str(device["health"])
+    if health == "ok" and device.get("filling"):
+        health = "filling"
     name = f"{device['id']} {device['name']}"
     front: list[RenderableType] = [name, str(device["node"]), Text(health, style=_STYLES.get(health, "red"))]
     if "capacity_bytes" not in device:

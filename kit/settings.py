@@ -187,6 +187,12 @@ class LoggingSettings:
         "info", doc="Least severity that is logged.", choices=("debug", "info", "warning", "error")
     )
     requests: bool = setting(True, doc="Whether each request is logged with its id, status and duration.")
+    slow_call_ms: int = setting(
+        1_000,
+        unit="ms",
+        minimum=0,
+        doc="objectd logs calls that take at least so long, with the request's id.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from typing import Final, TextIO
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from kit.request_context import request_id_var
@@ -19,6 +27,9 @@ from kit.request_context import request_id_var
 LATENCY_BUCKETS_S: Final = (
     50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
 )  # fmt: skip
+# They double the series of each counter, and say nothing that the start of the process does not.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
 METRICS_CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -71,10 +82,11 @@ def configure_logging(role: str, node: str, level: str = "info", *, stream: Text
 
 
 class Metrics:
-    """The metrics of one process, all named `colonnade_…`."""
+    """The metrics of one process: `colonnade_…`, and `process_…` as every exporter has them."""
 
     def __init__(self, role: str, node: str) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.gauge("process", "Is 1 for each process that runs, by role and node.", ("role", "node")).labels(
             role, node
         ).set(1)

@@ -124,7 +124,11 @@ class Daemon:
         if self._opening:
             await asyncio.wait(self._opening.values(), timeout=OPEN_PATIENCE_S)
         service = NodeService(
-            self._state, self._ring, ready=lambda: not self._opening, note_filled=self._note_filled
+            self._state,
+            self._ring,
+            ready=lambda: not self._opening,
+            note_filled=self._note_filled,
+            slow_call_ms=settings.logging.slow_call_ms,
         )
         server = RpcServer(
             service.handlers(), read_cluster_key(settings.cluster.key_file), name=settings.node.name
@@ -220,7 +224,11 @@ class Daemon:
     def _missing(self) -> str | None:
         if self._opening:
             return f"devices {sorted(self._opening)} are being opened"
-        return None if self._state.stores else "no folder is a device of the ring"
+        if not self._state.stores:
+            return "no folder is a device of the ring"
+        # One device less is the colony's to bear, which does not need this node to be taken out.
+        failed = all(status.health is Health.FAILED for status in self._state.statuses())
+        return "every device has failed" if failed else None
 
     def _missing_ring(self) -> str | None:
         return None if self._ring.epoch else "the node has no ring yet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 from kit.frames import Buffer
 from kit.rpc import Reply
 from kit.rpc_server import Call, Handler
-from model.errors import BadRequest, DeviceFailed
+from model.errors import BadRequest, ColonnadeError, DeviceFailed, StaleRing
 from objectd.contract import CONTRACT_VERSION, Health, NodeStatus, Op, pack_status
 from objectd.ring_state import RingState, check_phase
 from objectd.service_commit import Commits
@@ -22,6 +23,8 @@ from objectd.service_repair import Repairs
 from objectd.service_stage import IDLE_MS_MAX, Stagings
 from objectd.service_state import NodeState
 
+SLOW_CALL_MS: Final = 1_000
+_AS_LONG_AS_THE_CLIENT_TAKES: Final = frozenset((Op.STAGE, Op.PAYLOAD))
 RING_BYTES_MAX: Final = 256 * 1024 * 1024
 
 NoteFilled = Callable[[int], Awaitable[None]]
@@ -48,12 +51,14 @@ class NodeService:
         ready: Callable[[], bool] = lambda: True,
         note_filled: NoteFilled = _nothing_to_note,
         stage_idle_ms_max: int = IDLE_MS_MAX,
+        slow_call_ms: int = SLOW_CALL_MS,
     ) -> None:
         self.state = state
         self.ring = ring
         self.stagings = Stagings(state, idle_ms_max=stage_idle_ms_max)
         self._ready = ready
         self._note_filled = note_filled
+        self._slow_call_s = slow_call_ms / 1000
         self._commits = Commits(state, self.stagings)
         self._reads = Reads(state)
         self._listings = Listings(state)
@@ -84,7 +89,11 @@ class NodeService:
             Op.RING_GET: self._ring_get,
             Op.RING_ADOPT: self._ring_adopt,
         }
-        return {str(op): _measured(handler, self.state.metrics.ops[op]) for op, handler in plain.items()}
+        return {str(op): self._measured(op, handler) for op, handler in plain.items()}
+
+    def _measured(self, op: Op, handler: Handler) -> Handler:
+        slow_s = math.inf if op in _AS_LONG_AS_THE_CLIENT_TAKES else self._slow_call_s
+        return _measured(handler, self.state.metrics.ops[op], slow_s)
 
     def _status(self, call: Call) -> Reply:
         state = self.state
@@ -137,29 +146,47 @@ class NodeService:
         return Reply(await self.ring.adopt(b"".join(pieces), check_phase(phase)))
 
 
-def _measured(handler: Handler, figures: OpMetrics) -> Handler:
-    """Return a handler that counts its calls, their latency and their errors."""
+def _measured(handler: Handler, figures: OpMetrics, slow_s: float) -> Handler:
+    """Return a handler that counts its calls, their latency and their errors, and logs what is not well."""
+
+    def ended(call: Call, begun: float) -> None:
+        elapsed_s = perf_counter() - begun
+        figures.latency.observe(elapsed_s)
+        if elapsed_s >= slow_s:
+            _log.warning("slow call", extra=_words(call, elapsed_s))
+
+    def failed(call: Call, begun: float, error: BaseException) -> None:
+        figures.error_count += 1
+        # That the ring has changed is news for the caller alone; what is none of our errors, the server logs.
+        if isinstance(error, ColonnadeError) and not isinstance(error, StaleRing):
+            _log.warning("call failed", extra=_words(call, perf_counter() - begun) | {"reason": str(error)})
 
     def measured(call: Call) -> Reply | Awaitable[Reply]:
         begun = perf_counter()
         try:
             result = handler(call)
-        except BaseException:
-            figures.error_count += 1
+        except BaseException as error:
+            failed(call, begun, error)
             raise
         if isinstance(result, Reply):
-            figures.latency.observe(perf_counter() - begun)
+            ended(call, begun)
             return result
         figures.in_flight += 1
         future = asyncio.ensure_future(result)
 
-        def done(ended: asyncio.Future[Reply]) -> None:
+        def done(future: asyncio.Future[Reply]) -> None:
             figures.in_flight -= 1
-            figures.latency.observe(perf_counter() - begun)
-            if ended.cancelled() or ended.exception() is not None:
+            ended(call, begun)
+            if future.cancelled():
                 figures.error_count += 1
+            elif (error := future.exception()) is not None:
+                failed(call, begun, error)
 
         future.add_done_callback(done)
         return future
 
     return measured
+
+
+def _words(call: Call, elapsed_s: float) -> dict[str, object]:
+    return {"op": call.op, "peer": call.peer, "ms": round(elapsed_s * 1000, 1)}

@@ -32,6 +32,11 @@ _GAUGES: Final[tuple[tuple[str, str, Callable[[DeviceStatus], float]], ...]] = (
     ("dead_bytes", "Bytes that compaction can give back.", lambda s: s.dead_bytes),
     ("entries", "Entries that a device holds.", lambda s: s.entry_count),
     ("quarantined", "Records set aside since their bytes failed a checksum.", lambda s: s.quarantined_count),
+    (
+        "oldest_verified_timestamp_seconds",
+        "When the record longest unverified was scrubbed.",
+        lambda s: s.oldest_verified_ms / 1000,
+    ),
 )
 
 
@@ -85,6 +90,14 @@ class NodeCollector(Collector):
             for device, figures in devices.items():
                 counter.add_metric([str(device)], count(figures))
             yield counter
+        filling = GaugeMetricFamily(
+            "colonnade_device_filling",
+            "1 where a device came back empty and lacks entries still.",
+            labels=["device"],
+        )
+        for device in sorted(self._state.stores):
+            filling.add_metric([str(device)], device not in self._state.readable)
+        yield filling
         statuses = self._state.statuses()
         for name, doc, value in _GAUGES:
             gauge = GaugeMetricFamily(f"colonnade_device_{name}", doc, labels=["device"])

@@ -1,4 +1,4 @@
-"""Whether a worker is well: it answers, and its own node answers it."""
+"""Whether a worker is well: it answers, and most devices of the colony answer it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from typing import Final
 
 from model.errors import ColonnadeError
+from objectd.contract import Health as DeviceHealth
 from proxy.http.messages import Request, Response
 from proxy.operations.nodes import Nodes
 
@@ -45,17 +46,24 @@ class Health:
             await asyncio.sleep(LOOK_S)
 
     async def _ask(self) -> str | None:
-        """Ask every node; without most of them no majority can be had."""
-        names = sorted({device.node for device in self._nodes.epoch.ring.devices.values()})
-        answers = await asyncio.gather(*(self._ask_one(name) for name in names))
-        failed = [name for name, answered in zip(names, answers, strict=True) if not answered]
-        if 2 * len(failed) < len(names):
+        """Ask every node for its devices; without most of them no majority can be had."""
+        devices = self._nodes.epoch.ring.devices.values()
+        names = sorted({device.node for device in devices})
+        answers = await asyncio.gather(*(self._working(name) for name in names))
+        working: set[int] = set().union(*(found for found in answers if found is not None))
+        missing = [device.id for device in devices if device.id not in working]
+        if 2 * len(missing) < len(devices):
             return None
-        return f"no answer from {', '.join(failed)}"
+        silent = [name for name, found in zip(names, answers, strict=True) if found is None]
+        if silent:
+            return f"no answer from {', '.join(silent)}"
+        return f"{len(missing)} of {len(devices)} devices do not work: {', '.join(map(str, missing))}"
 
-    async def _ask_one(self, name: str) -> bool:
+    async def _working(self, name: str) -> set[int] | None:
+        """Return the devices of a node that serve and hold all they should, or None where it is silent."""
         try:
-            await self._nodes.client(name).epoch(deadline_ms=_DEADLINE_MS)
+            status = await self._nodes.client(name).status(deadline_ms=_DEADLINE_MS)
         except ColonnadeError:
-            return False
-        return True
+            return None
+        failed = {one.device_id for one in status.devices if one.health is DeviceHealth.FAILED}
+        return {one.device_id for one in status.devices} - failed - set(status.filling)
