@@ -19,7 +19,16 @@ from pathlib import Path
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch, WriteOptions
+from rocksdict import (
+    BlockBasedIndexType,
+    BlockBasedOptions,
+    Cache,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteOptions,
+)
 
 from model.entry import DIGEST_BYTES, Table
 from objectd.decide import TABLES_END
@@ -131,9 +140,7 @@ class Index:
                     break
         return found
 
-    def _bare_rows(
-        self, start: bytes, end: bytes, limit: int, *, reverse: bool
-    ) -> list[tuple[bytes, bytes]]:
+    def _bare_rows(self, start: bytes, end: bytes, limit: int, *, reverse: bool) -> list[tuple[bytes, bytes]]:
         """Return rows of one index, which have no payload, hence trailers of one length.
 
         A page of 1,000 rows passes here on each listing: RocksDB keeps to the end, one loop cuts.
@@ -341,5 +348,11 @@ def _rocksdb_options(sizes: IndexOptions) -> Options:
     blocks.set_block_cache(Cache(sizes.cache_bytes))
     blocks.set_bloom_filter(10, False)
     blocks.set_cache_index_and_filter_blocks(True)
+    # A file's index and filter in one piece each outgrow a shard of the cache at some 500,000 rows, and are
+    # then read and unpacked for every look-up: measured with 1.8 million rows, 770 µs, and 5 µs in pieces.
+    blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
+    blocks.set_partition_filters(True)
+    blocks.set_metadata_block_size(4096)
+    blocks.set_pin_top_level_index_and_filter(True)
     options.set_block_based_table_factory(blocks)
     return options
