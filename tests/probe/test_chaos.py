@@ -12,10 +12,13 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from objectd.disk.records import VOLUME_HEAD_BYTES, decode_volume_head, nonce_of
+from objectd.disk.scan import Found, scan
 from tests.support.colony import Colony
 from tests.support.history import Findings
 from tests.support.in_step import read_all_copies, wait_audited, wait_in_step
@@ -34,21 +37,38 @@ BUCKET = "storm"
 pytestmark = pytest.mark.timeout(SECONDS + 2 * HEAL_S + AUDIT_S)
 
 
+def records_of(device: Path) -> list[tuple[Path, int, int]]:
+    """Return file, offset and length in bytes of every record of a device that is at work."""
+    found = [(path, 0, path.stat().st_size) for path in (device / "large").iterdir()]
+    for path in device.rglob("*.vol"):
+        with open(path, "rb", buffering=0) as file:
+            head = decode_volume_head(os.pread(file.fileno(), VOLUME_HEAD_BYTES, 0))
+            assert head is not None, path
+            nonce = nonce_of(head.device_uuid, head.volume_id)
+            end = os.fstat(file.fileno()).st_size
+            items = scan(partial(os.pread, file.fileno()), VOLUME_HEAD_BYTES, end, nonce)
+            found += [
+                (path, item.offset, item.prefix.record_bytes) for item in items if isinstance(item, Found)
+            ]
+    return found
+
+
 def flip_bits(device: Path, chance: random.Random, count: int) -> int:
-    """Flip one bit at `count` places of a device's files, past their headers; return the bits flipped."""
-    files = [*device.rglob("*.vol"), *(device / "large").iterdir()]
-    sizes = {path: path.stat().st_size for path in files if path.exists()}
+    """Flip one bit in each of `count` records of a device, chosen by chance; return the bits flipped."""
+    records = records_of(device)
+    chance.shuffle(records)
     flipped = 0
-    while flipped < count:
-        (path,) = chance.choices(list(sizes), [max(0, size - 4096) for size in sizes.values()])
+    for path, offset, size in records:
+        if flipped == count:
+            break
         try:
             with open(path, "r+b", buffering=0) as file:
-                at = chance.randrange(4096, sizes[path])
+                at = offset + chance.randrange(size)
                 byte = os.pread(file.fileno(), 1, at)
                 flipped += os.pwrite(file.fileno(), bytes((byte[0] ^ 1 << chance.randrange(8),)), at)
-        except FileNotFoundError:
-            # Deleted or overwritten since it was found.
-            del sizes[path]
+        except (FileNotFoundError, IndexError):
+            # Compacted, deleted or overwritten since it was found.
+            continue
     return flipped
 
 
