@@ -7,12 +7,13 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from colonnade.cli_frame import data_option, told_errors
 from colonnade.endpoints import banner
@@ -25,6 +26,7 @@ from colonnade.node_config import read_settings
 from colonnade.nodes import run_nodes
 from colonnade.process import Launch, die_with, exit_words, start_process
 from colonnade.slot import StartFailed, last_words
+from ring import loader
 
 DEFAULT_PORT: Final = 8080
 
@@ -77,12 +79,38 @@ def up(data: Path, port: int | None, part_power: int | None, quiet: bool, **opti
         else:
             first = open_folder(data)
             folders = [first, *first.further_nodes()]
+            _refuse_changes(folders)
         serving = _teller(first_start=first_start, quiet=quiet)
         echo = Echo.NONE if quiet else Echo.TERMINAL
         if len(folders) > 1:
             asyncio.run(run_nodes(folders, echo=echo, serving=serving))
             return
         _run(folders[0], first_admin_step(folders[0]), echo, serving, port=port)
+
+
+def _refuse_changes(folders: Sequence[Folder]) -> None:
+    """Refuse options that only a first start can follow, rather than pass over what was asked for."""
+    ctx = click.get_current_context()
+    has = {
+        "devices": sum(path.is_dir() for path in folders[0].devices.iterdir()),
+        "nodes": len(folders),
+        "part_power": loader.load(folders[0].ring).part_power,
+    }
+    for name, count in has.items():
+        asked = ctx.params[name]
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and asked != count:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(
+                f"{option} {asked} is for a first start, and the colony in {folders[0].root} has {count}; "
+                f"{_INSTEAD[name]}, or name another folder with --data"
+            )
+
+
+_INSTEAD: Final = {
+    "devices": "add devices as docs/operations.md says",
+    "nodes": "add nodes with `colonnade node --join`",
+    "part_power": "it is for ever",
+}
 
 
 @click.command()

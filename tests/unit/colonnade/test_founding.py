@@ -4,7 +4,9 @@ import stat
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from colonnade.cli_run import up
 from colonnade.folder import Folder, FolderError, is_running, make_folder, open_folder, take_lock
 from colonnade.founding import Wishes, found_colony, read_credentials
 from colonnade.node_config import read_settings
@@ -93,3 +95,13 @@ def test_only_the_node_that_made_the_colony_signs_rings(tmp_path: Path) -> None:
     second = found_colony(tmp_path / "data", Wishes(nodes=3, devices=1, port=0))[1]
     with pytest.raises(FolderError, match="on the node that made the colony"):
         stage_devices(Folder(second.root), Joining("n", "r1", "z", "tcp:127.0.0.1:1", [("d1", 1.0)]))
+
+
+@pytest.mark.parametrize("option", [("--devices", "6"), ("--nodes", "2"), ("--part-power", "3")])
+def test_a_later_start_refuses_what_only_a_first_start_can_follow(
+    tmp_path: Path, option: tuple[str, str]
+) -> None:
+    (folder,) = found_colony(tmp_path / "data", Wishes(port=0))
+    result = CliRunner().invoke(up, ["--data", str(folder.root), *option])
+    assert result.exit_code == 2
+    assert f"{option[0]} {option[1]} is for a first start" in " ".join(result.output.split())
