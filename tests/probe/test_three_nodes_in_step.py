@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -81,3 +82,46 @@ def test_a_node_stops_unnoticed_and_is_in_step_seconds_after_its_return(tmp_path
         assert not findings.violations, f"seed {SEED}: {findings.violations[:20]}"
         told = f"started in {started_s:.1f} s, in step {seconds:.1f} s later"
         print(f"seed {SEED}: {CHANGED} objects changed in {changed_s:.1f} s; {told}; {findings.counts}")
+
+
+def test_a_node_killed_as_a_whole_loses_nothing_and_comes_back_by_itself(tmp_path: Path) -> None:
+    findings = Findings()
+    stop = threading.Event()
+    with Colony(tmp_path / "data", nodes=3, devices=1, workers=1) as colony:
+        endpoints = [colony.endpoints_of(node) for node in (1, 3)]
+        clients = [s3_client(at["s3"], at["access_key"], at["secret_key"]) for at in endpoints]
+        clients[0].create_bucket(Bucket="load")
+        writers = [
+            Writer(client, "load", number, SEED, findings, stop, readers=clients)
+            for number, client in enumerate(clients)
+        ]
+        for writer in writers:
+            writer.start()
+        change(colony, CHANGED // 10, b"before" * 682)
+        pids = [pid for found in colony.pids_of(2).values() for pid in found]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        change(colony, CHANGED // 10, b"during" * 682)
+        wait_back(colony, pids)
+        stop.set()
+        for writer in writers:
+            writer.join(WAIT_S)
+            assert not writer.is_alive(), f"seed {SEED}: a request never ended"
+        differing, seconds = wait_in_step(colony.data, seconds=HEAL_S)
+        assert not differing, f"seed {SEED}: after {seconds:.0f} s: {differing[:20]}"
+        for writer in writers:
+            writer.check_all()
+        failed = {what: count for what, count in findings.counts.items() if "failed" in what}
+        assert not failed, f"seed {SEED}: {failed}"
+        assert not findings.violations, f"seed {SEED}: {findings.violations[:20]}"
+
+
+def wait_back(colony: Colony, killed: list[int]) -> None:
+    """Wait until the second node, killed as a whole, serves with new processes."""
+    give_up = time.monotonic() + WAIT_S
+    while True:
+        found = colony.pids_of(2)
+        if found.get("proxy") and not {pid for pids in found.values() for pid in pids} & set(killed):
+            return
+        assert time.monotonic() < give_up, found
+        time.sleep(0.05)
