@@ -7,20 +7,19 @@ calls in flight, and closes its devices cleanly.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import json
 import logging
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kit.admin import AdminServer
 from kit.cluster_key import read_cluster_key
 from kit.config import ConfigError
+from kit.daemon import Arguments, parse_arguments
 from kit.lifecycle import Lifecycle, run_daemon
 from kit.rpc_server import RpcServer
 from kit.settings import Settings, load_settings
@@ -44,25 +43,15 @@ from ring.table import Ring
 STATE_FOLDER: Final = "node"
 SOCKET: Final = "objectd.sock"
 SOCKET_MODE: Final = 0o600
-ADMIN_ADDRESS: Final = "tcp:127.0.0.1:0"
 OPEN_PATIENCE_S: Final = 30.0
 """How long devices that take long to open hold back those that are open already."""
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """What the supervisor says on the command line."""
-
-    config: Path
-    admin: str
-    ready_fd: int | None
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the daemon until it is told to stop; returns the exit status."""
-    said = parse_arguments(arguments)
+    said = parse_arguments("objectd", arguments, description=__doc__)
     try:
         settings = load_settings(said.config)
         configure_logging("objectd", settings.node.name, settings.logging.level)
@@ -70,18 +59,6 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, CorruptRecord, RingFileError, OSError) as error:
         sys.stderr.write(f"objectd: {error}\n")
         return 1
-
-
-def parse_arguments(arguments: list[str] | None) -> Arguments:
-    """Return what the command line says."""
-    parser = argparse.ArgumentParser(prog="objectd", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="the node's settings")
-    parser.add_argument(
-        "--admin", default=ADMIN_ADDRESS, help="where /metrics, /healthz and /readyz are served [%(default)s]"
-    )
-    parser.add_argument("--ready-fd", type=int, help="a pipe on which to say that it serves")
-    found = parser.parse_args(arguments)
-    return Arguments(found.config, found.admin, found.ready_fd)
 
 
 def spare_collector() -> None:

@@ -6,11 +6,9 @@ state of its own: killed at any moment, the next one finds by the digests what i
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +16,7 @@ from kit.admin import AdminServer
 from kit.clock import HybridClock, random_writer_id
 from kit.cluster_key import read_cluster_key
 from kit.config import ConfigError
+from kit.daemon import Arguments, parse_arguments
 from kit.lifecycle import Lifecycle, run_daemon
 from kit.rpc import Reply
 from kit.rpc_server import Call, RpcServer
@@ -36,21 +35,11 @@ from ring.ringfile import decode
 
 RETRY_S: Final = 0.1
 SOCKET_MODE: Final = 0o600
-ADMIN_ADDRESS: Final = "tcp:127.0.0.1:0"
-
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """What the supervisor says on the command line."""
-
-    config: Path
-    admin: str
-    ready_fd: int | None
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the daemon until it is told to stop; returns the exit status."""
-    said = parse_arguments(arguments)
+    said = parse_arguments("replicator", arguments, description=__doc__)
     try:
         settings = load_settings(said.config)
         configure_logging("replicator", settings.node.name, settings.logging.level)
@@ -58,18 +47,6 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, OSError) as error:
         sys.stderr.write(f"replicator: {error}\n")
         return 1
-
-
-def parse_arguments(arguments: list[str] | None) -> Arguments:
-    """Return what the command line says."""
-    parser = argparse.ArgumentParser(prog="replicator", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="the node's settings")
-    parser.add_argument(
-        "--admin", default=ADMIN_ADDRESS, help="where /metrics, /healthz and /readyz are served [%(default)s]"
-    )
-    parser.add_argument("--ready-fd", type=int, help="a pipe on which to say READY")
-    found = parser.parse_args(arguments)
-    return Arguments(found.config, found.admin, found.ready_fd)
 
 
 async def serve(said: Arguments, settings: Settings, lifecycle: Lifecycle) -> None:
