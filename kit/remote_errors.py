@@ -13,16 +13,22 @@ _CLASSES: Final[dict[str, type[ColonnadeError]]] = {
     if isinstance(value, type) and issubclass(value, ColonnadeError)
 }
 _PLAIN: Final = (str, bytes, int, float, bool, type(None))
+TEXT_LENGTH_MAX: Final = 16 * 1024
+"""What longer texts and values are cut to: an error must fit its frame, or its call would never end."""
 
 
 def encode_error(error: ColonnadeError) -> list[Any]:
     """Return the head of an ERROR frame: name of the nearest known class, text, attributes.
 
-    Attributes that are not plain values stay behind.
+    Attributes that are not plain values stay behind; texts are cut to TEXT_LENGTH_MAX.
     """
     name = next(known.__name__ for known in type(error).__mro__ if _CLASSES.get(known.__name__) is known)
-    attributes = {key: value for key, value in vars(error).items() if isinstance(value, _PLAIN)}
-    return [name, str(error), attributes]
+    attributes = {key: _cut(value) for key, value in vars(error).items() if isinstance(value, _PLAIN)}
+    return [name, _cut(str(error)), attributes]
+
+
+def _cut(value: Any) -> Any:
+    return value[:TEXT_LENGTH_MAX] if isinstance(value, (str, bytes)) else value
 
 
 def decode_error(head: Any) -> ColonnadeError:

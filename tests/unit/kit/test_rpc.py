@@ -172,6 +172,18 @@ def test_other_errors_are_logged_and_arrive_as_unavailable(caplog: pytest.LogCap
     assert "secret detail" in caplog.text
 
 
+def test_an_error_larger_than_a_frame_arrives_cut_and_ends_its_call() -> None:
+    def wordy(call: Call) -> Reply:
+        raise BadRequest("x" * (2 << 20))
+
+    async def main() -> None:
+        async with serving({"wordy": wordy}) as (_, client):
+            with pytest.raises(BadRequest, match="^x{1000}"):
+                await client.call("wordy", None, deadline_ms=DEADLINE_MS)
+
+    run(main)
+
+
 def test_an_unknown_operation_is_a_bad_request() -> None:
     async def main() -> None:
         async with serving({}) as (_, client):
