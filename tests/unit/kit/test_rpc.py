@@ -178,7 +178,7 @@ def test_an_error_larger_than_a_frame_arrives_cut_and_ends_its_call() -> None:
 
     async def main() -> None:
         async with serving({"wordy": wordy}) as (_, client):
-            with pytest.raises(BadRequest, match="^x{1000}"):
+            with pytest.raises(BadRequest, match=r"^x{1000}"):
                 await client.call("wordy", None, deadline_ms=DEADLINE_MS)
 
     run(main)
