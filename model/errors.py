@@ -15,6 +15,13 @@
     │   ├── ContainerNotEmpty
     │   └── PreconditionFailed
     ├── Denied                   who asks may not
+    ├── Encrypted                bytes cannot be read or written for want of the right key
+    │   ├── CustomerKeyNeeded    only the customer's key opens the object, and none came
+    │   ├── CustomerKeyWrong     the key that came does not open the object
+    │   ├── CustomerKeyUnfit     a key came for what no customer's key encrypts
+    │   ├── NoSuchMasterKey
+    │   ├── MasterKeyDisabled
+    │   └── MasterKeyLost        the colony has lost the master key, or cannot open it
     ├── Unavailable              the colony cannot answer now; asking again may help
     │   ├── NotEnoughReplicas
     │   ├── DeadlineExceeded
@@ -95,6 +102,49 @@ class PreconditionFailed(Conflict):
 
 class Denied(ColonnadeError):
     """Who asks may not."""
+
+
+class Encrypted(ColonnadeError):
+    """Bytes cannot be read or written for want of the right key."""
+
+
+class CustomerKeyNeeded(Encrypted):
+    """Only the key of the customer who stored the object opens it, and none came with the request."""
+
+    def __init__(self) -> None:
+        super().__init__("the object is encrypted under its owner's own key, which must be sent along")
+
+
+class CustomerKeyWrong(Encrypted):
+    """The customer's key that came is not the one that the object is encrypted under."""
+
+    def __init__(self) -> None:
+        super().__init__("the key sent is not the one that the object is encrypted under")
+
+
+class CustomerKeyUnfit(Encrypted):
+    """A customer's key came for an object that no customer's key encrypts."""
+
+    def __init__(self) -> None:
+        super().__init__("The encryption parameters are not applicable to this object.")
+
+
+class NoSuchMasterKey(Encrypted):
+    """The colony has no master key of that id."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"Invalid keyId {key_id!r}: the colony has no such key")
+
+
+class MasterKeyDisabled(Encrypted):
+    """The master key is shut off, until an operator enables it."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"key {key_id!r} is disabled")
+
+
+class MasterKeyLost(Encrypted):
+    """The colony no longer has the master key that something was encrypted under, or cannot open it."""
 
 
 class Unavailable(ColonnadeError):

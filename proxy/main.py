@@ -23,6 +23,7 @@ from model.errors import Unavailable
 from proxy.access_log import AccessLog
 from proxy.app import ProxyApp
 from proxy.connect import Entrance, connect_colony
+from proxy.encryption.local_keys import LocalKeys
 from proxy.health import Health
 from proxy.http.protocol import HttpSettings
 from proxy.http.server import HttpServer
@@ -115,6 +116,7 @@ def build_app(
 ) -> ProxyApp:
     """Return the app of a worker: both APIs over one colony and one directory of users."""
     directory = Directory(colony, cluster_key)
+    colony.use_keys(LocalKeys(colony, cluster_key))
     log = AccessLog(STDERR, node=settings.node.name, role=said.name) if settings.logging.requests else None
     return ProxyApp(
         s3=S3App(colony, directory, s3_settings(settings)),

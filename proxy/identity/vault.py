@@ -1,4 +1,4 @@
-"""The small records of identity as objects of the colony's own, hidden from every account.
+"""The small records of identity and of encryption as objects of the colony's own, hidden from every account.
 
 They are placed, replicated and repaired like any object; a change is a conditional write, so of two
 administrators who change one record at once neither undoes the other unseen.
@@ -33,13 +33,15 @@ class Kept:
 class Vault:
     """Reads and writes small records by name."""
 
-    def __init__(self, colony: Colony) -> None:
+    def __init__(self, colony: Colony, container: ContainerPath = IDENTITY) -> None:
+        """Keep records in a container of the system account."""
         self._colony = colony
+        self._container = container
 
     async def read(self, name: str) -> Kept | None:
         """Return the record of a name, or None. Raises Unavailable."""
         try:
-            opened = await self._colony.open_object(IDENTITY.object(name))
+            opened = await self._colony.open_object(self._container.object(name))
         except NoSuchObject:
             return None
         if opened.data is not None:
@@ -57,7 +59,9 @@ class Vault:
                 raise PreconditionFailed(f"{name} exists")
 
         new = NewObject(_CONTENT_TYPE, listed=listed or {})
-        await self._colony.put_object(IDENTITY.object(name), new, HeldBody(value), precondition=absent)
+        await self._colony.put_object(
+            self._container.object(name), new, HeldBody(value), precondition=absent
+        )
 
     async def replace(self, name: str, value: bytes, kept: Kept) -> None:
         """Replace the record that was read as `kept`. Raises PreconditionFailed where it changed since."""
@@ -67,11 +71,13 @@ class Vault:
                 raise PreconditionFailed(f"{name} changed meanwhile")
 
         new = NewObject(_CONTENT_TYPE)
-        await self._colony.put_object(IDENTITY.object(name), new, HeldBody(value), precondition=unchanged)
+        await self._colony.put_object(
+            self._container.object(name), new, HeldBody(value), precondition=unchanged
+        )
 
     async def remove(self, name: str) -> None:
         """Remove a record; one that is absent is no error."""
-        await self._colony.delete_object(IDENTITY.object(name))
+        await self._colony.delete_object(self._container.object(name))
 
     async def names(self, prefix: str, *, limit: int | None = None) -> list[Listed]:
         """Return the listing rows of all names with a prefix, in order, at most `limit`."""
@@ -80,7 +86,7 @@ class Vault:
         while limit is None or len(found) < limit:
             page_limit = _PAGE_NAMES if limit is None else min(_PAGE_NAMES, limit - len(found))
             query = Query(prefix=prefix.encode(), marker=marker, limit=page_limit)
-            page = await self._colony.list_objects(IDENTITY, query)
+            page = await self._colony.list_objects(self._container, query)
             found += map(unpack_listed, page.items)
             if not page.truncated:
                 break

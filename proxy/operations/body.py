@@ -7,7 +7,7 @@ slowest that still keeps up, while a thread hashes the same chunk.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
 from model.errors import DeviceFull, IncompleteBody, NotEnoughReplicas, StaleRing, Unavailable
@@ -15,6 +15,7 @@ from objectd.client import StageSession
 from proxy.operations.digester import Digester
 from proxy.operations.nodes import Nodes, StaleNode
 from proxy.operations.quorum import Verdict, WriteQuorum
+from proxy.operations.sealing import BodySealer
 from proxy.operations.types import BodySource, Buffer, Digests
 from proxy.operations.write import Staged
 
@@ -40,8 +41,9 @@ async def receive(
     algorithms: tuple[str, ...],
     *,
     inline_bytes_max: int,
+    sealer: BodySealer | None = None,
 ) -> ReceivedBody:
-    """Take in a body that will be stored under a key.
+    """Take in a body that will be stored under a key, sealed on its way where a sealer is given.
 
     Raises IncompleteBody where it is shorter than its declared length, what the body itself
     raises, and DeviceFull or NotEnoughReplicas where no majority of homes can take the bytes.
@@ -54,7 +56,9 @@ async def receive(
         held.append(chunk)
         held_bytes += len(chunk)
         if held_bytes > inline_bytes_max:
-            staging = await _Staging.begin(nodes, key, body.length)
+            length = body.length if sealer is None else sealer.length(body.length)
+            staging = await _Staging.begin(nodes, key, length)
+            staging.sealer = sealer
             try:
                 return await _stage_rest(staging, digester, held, _Chunks(chunks, body.length))
             except BaseException:
@@ -66,6 +70,8 @@ async def receive(
     # A body of known length comes as one buffer: then nothing is copied on its way to the nodes.
     payload = held[0] if len(held) == 1 else b"".join(held)
     await digester.update(payload)
+    if sealer is not None and held_bytes:
+        payload = await sealer.whole(payload)
     return ReceivedBody(digester.digests(), payload if held_bytes else None)
 
 
@@ -100,6 +106,7 @@ class _Staging:
         self._by_session: dict[StageSession, list[int]] = {}
         self._nodes: dict[StageSession, str] = {}
         self._last_error: Unavailable | None = None
+        self.sealer: BodySealer | None = None
 
     @property
     def sessions(self) -> list[StageSession]:
@@ -142,15 +149,19 @@ class _Staging:
 
     async def send(self, chunk: Buffer, digester: Digester) -> None:
         """Send a chunk to every node and hash it meanwhile; a node that fails is left behind."""
-        sends = [session.send(chunk) for session in self._by_session]
+        sent = chunk if self.sealer is None else await self.sealer.update(chunk)
+        sends = [session.send(sent) for session in self._by_session] if sent else []
         *outcomes, hashed = await asyncio.gather(*sends, digester.update(chunk), return_exceptions=True)
         if isinstance(hashed, BaseException):
             raise hashed
-        for session, outcome in zip(self.sessions, outcomes, strict=True):
-            self._note(session, outcome)
+        if sends:
+            self._note_all(outcomes)
 
     async def finish(self) -> Staged:
         """Return where the bytes wait, all of them on stable storage."""
+        if self.sealer is not None and (rest := self.sealer.finish()):
+            sends = [session.send(rest) for session in self._by_session]
+            self._note_all(await asyncio.gather(*sends, return_exceptions=True))
         sessions = self.sessions
         outcomes = await asyncio.gather(*(one.finish() for one in sessions), return_exceptions=True)
         staged: dict[int, int] = {}
@@ -162,6 +173,10 @@ class _Staging:
             else:
                 self._note(session, outcome)
         return Staged(staged, {self._nodes[session]: session for session in self._by_session})
+
+    def _note_all(self, outcomes: Sequence[object]) -> None:
+        for session, outcome in zip(self.sessions, outcomes, strict=True):
+            self._note(session, outcome)
 
     def _note(self, session: StageSession, outcome: object) -> None:
         if isinstance(outcome, Unavailable):

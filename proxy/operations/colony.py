@@ -8,6 +8,7 @@ from model.errors import NoSuchObject
 from model.listing import Page, Query
 from model.names import SYSTEM_ACCOUNT, ContainerPath, decode_name
 from model.stamp import stamp_ms
+from proxy.encryption.key_manager import KeyManager
 from proxy.operations.containers import Containers
 from proxy.operations.listing import index_totals, list_index
 from proxy.operations.nodes import Nodes
@@ -42,6 +43,15 @@ class Colony:
         self.create_account = containers.create_account
         self.set_account = containers.set_account
         self.delete_account = containers.delete_account
+
+    def use_keys(self, keys: KeyManager) -> None:
+        """Encrypt and decrypt by these keys from now on."""
+        self._objects.keys = keys
+
+    @property
+    def keys(self) -> KeyManager:
+        """The keys that encrypted objects are written and read by."""
+        return self._objects.keys
 
     def clock_ms(self) -> int:
         """Return milliseconds since the epoch, never behind a stamp seen."""

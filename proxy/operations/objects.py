@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final, NoReturn
 
 from model.entry import Entry, Kind, make_key, only_sides
@@ -26,11 +27,14 @@ from model.objects import (
 )
 from model.stamp import Stamp, just_after, stamp_ms
 from objectd.contract import Outcome
+from proxy.encryption.key_manager import KeyManager, NoKeys
+from proxy.encryption.sealed import SSE
 from proxy.operations.body import ReceivedBody, receive
 from proxy.operations.manifests import Manifests, as_stored
 from proxy.operations.nodes import Nodes
 from proxy.operations.parts import read_parts
 from proxy.operations.read import Found, find, read_payload
+from proxy.operations.sealing import begin_sealing, unlock
 from proxy.operations.stamping import write_stamped
 from proxy.operations.types import (
     BodySource,
@@ -54,6 +58,7 @@ class Objects:
         self.nodes = nodes
         self.inline_bytes_max = inline_bytes_max
         self._manifests = Manifests(nodes)
+        self.keys: KeyManager = NoKeys()
 
     # Read.
 
@@ -78,8 +83,17 @@ class Objects:
             raise NoSuchObject(path.name)
         return await self._manifests.with_parts(*looked_up)
 
-    async def open_object(self, path: ObjectPath) -> OpenObject:
-        """Return an object's record and a way to its bytes. Raises NoSuchObject."""
+    async def open_object(self, path: ObjectPath, *, customer_key: bytes | None = None) -> OpenObject:
+        """Return an object's record and a way to its bytes, opened where they are encrypted.
+
+        Raises NoSuchObject; of an object that cannot be opened the result says why.
+        """
+        opened = await self._open(path, customer_key)
+        if customer_key is not None or SSE in opened.stored.record.extra:
+            return await unlock(self.keys, opened, customer_key)
+        return opened
+
+    async def _open(self, path: ObjectPath, customer_key: bytes | None) -> OpenObject:
         looked_up = await self.look_up(path, payload=True)
         if looked_up is None:
             raise NoSuchObject(path.name)
@@ -87,9 +101,10 @@ class Objects:
         if stored.record.manifest is not Manifest.NONE:
             stored = await self._manifests.with_parts(stored, found)
             parts = stored.record.parts
+            open_part = partial(self.open_object, customer_key=customer_key)
 
             def read_joined(offset: int, length: int) -> AsyncIterator[Buffer]:
-                return read_parts(self.open_object, parts, offset, length)
+                return read_parts(open_part, parts, offset, length)
 
             return OpenObject(stored, None, read_joined)
 
@@ -119,8 +134,13 @@ class Objects:
             await self.look_up(path)
         else:
             looked_up = False
+        sealer = None
+        if new.seal is not None:
+            new, sealer = await begin_sealing(self.keys, path, new, new.seal)
         key = self._key(path)
-        received = await receive(self.nodes, key, body, new.checksums, inline_bytes_max=self.inline_bytes_max)
+        received = await receive(
+            self.nodes, key, body, new.checksums, inline_bytes_max=self.inline_bytes_max, sealer=sealer
+        )
         try:
             if new.verify is not None:
                 new.verify(received.digests)

@@ -8,9 +8,11 @@ from typing import Any, Protocol
 
 from model.containers import ContainerRecord, registers
 from model.entry import Entry
+from model.errors import Encrypted
 from model.names import ContainerPath, ObjectPath
 from model.objects import Manifest, ObjectRecord, Part
 from model.stamp import Stamp, stamp_ms, version_id
+from proxy.encryption.sealed import Seal
 
 Buffer = bytes | bytearray | memoryview
 
@@ -86,6 +88,8 @@ class NewObject:
     """What goes into `extra` of the listing row (for example an SLO's own ETag)."""
     sides: Mapping[str, bytes] = field(default_factory=dict)
     """Side registers written together with the object (tags, retention)."""
+    seal: Seal | None = None
+    """How the bytes are to be encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +130,14 @@ class OpenObject:
     """An object with a way to its bytes.
 
     `data` is all of the bytes asked for, where the object is small and was asked for whole; else
-    `read(offset, length)` yields any range, in order, verified, falling over between replicas.
+    `read(offset, length)` yields any range, in order, verified, falling over between replicas. Where the
+    object is encrypted and cannot be opened, `locked` says why, and `read` raises it.
     """
 
     stored: StoredObject
     data: Buffer | None
     read: Callable[[int, int], AsyncIterator[Buffer]]
+    locked: Encrypted | None = None
 
 
 @dataclass(frozen=True, slots=True)

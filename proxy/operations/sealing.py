@@ -1,0 +1,168 @@
+"""Encryption of objects on their way in and out: data keys, ETags, and ciphers around their bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Final
+
+from model.errors import CustomerKeyNeeded, CustomerKeyUnfit, CustomerKeyWrong, Encrypted
+from model.names import ObjectPath
+from proxy.encryption.cipher import (
+    KEY_BYTES,
+    SegmentOpener,
+    SegmentSealer,
+    open_whole,
+    seal_whole,
+    sealed_bytes,
+    window_of,
+)
+from proxy.encryption.key_manager import DataKey, KeyManager
+from proxy.encryption.sealed import SSE, ETags, Mode, Seal, Sealed, binding, pack_sealed, sealed_of
+from proxy.encryption.wrapping import NO_VERSION, SALT_BYTES, WrongKey, unwrap, wrap
+from proxy.operations.types import Buffer, NewObject, OpenObject, StoredObject
+
+Read = Callable[[int, int], AsyncIterator[Buffer]]
+
+THREAD_BYTES_MIN: Final = 1 << 20
+"""Below this, sealing on the event loop (0.12 ms per MiB) costs no more than the trip to a thread."""
+
+
+class BodySealer:
+    """Seals one body as it passes to the nodes."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._segments = SegmentSealer(key)
+
+    def length(self, size: int | None) -> int | None:
+        """Return how long a body of this size is once sealed."""
+        return None if size is None else sealed_bytes(size)
+
+    async def whole(self, body: Buffer) -> Buffer:
+        """Return a whole body sealed; none of it may have been given to `update`."""
+        if len(body) < THREAD_BYTES_MIN:
+            return seal_whole(self._key, body)
+        return await asyncio.get_running_loop().run_in_executor(None, seal_whole, self._key, body)
+
+    async def update(self, chunk: Buffer) -> Buffer:
+        """Return what a chunk completes, maybe nothing."""
+        if len(chunk) < THREAD_BYTES_MIN:
+            return self._segments.update(chunk)
+        return await asyncio.get_running_loop().run_in_executor(None, self._segments.update, chunk)
+
+    def finish(self) -> Buffer:
+        """Return the rest."""
+        return self._segments.finish()
+
+
+async def begin_sealing(
+    keys: KeyManager, path: ObjectPath, new: NewObject, seal: Seal
+) -> tuple[NewObject, BodySealer]:
+    """Return what to store for an object that is to be encrypted, and what seals its body.
+
+    Raises NoSuchMasterKey, MasterKeyDisabled, MasterKeyLost, Unavailable.
+    """
+    key, sealed = await make_sealed(keys, path, seal)
+    etag = new.etag
+    if seal.etags is ETags.OPAQUE and etag is None:
+        etag = secrets.token_hex(16)
+    return replace(new, seal=None, etag=etag, extra={**new.extra, SSE: pack_sealed(sealed)}), BodySealer(key)
+
+
+async def make_sealed(keys: KeyManager, path: ObjectPath, seal: Seal) -> tuple[bytes, Sealed]:
+    """Return a new data key, and what a record keeps of it. Raises as `begin_sealing`."""
+    bound = binding(path, seal.mode, seal.key_id, seal.context)
+    if seal.mode is Mode.CUSTOMER:
+        key = secrets.token_bytes(KEY_BYTES)
+        salt = secrets.token_bytes(SALT_BYTES)
+        made = DataKey(key, wrap(seal.customer_key, key, bound, version=NO_VERSION, salt=salt))
+    else:
+        made = await keys.make(seal.key_id, bound)
+    sealed = Sealed(seal.mode, seal.key_id, made.wrapped, context=seal.context, bucket_key=seal.bucket_key)
+    return made.key, sealed
+
+
+async def open_key(
+    keys: KeyManager, path: ObjectPath, sealed: Sealed | None, customer_key: bytes | None
+) -> bytes:
+    """Return the data key of an object, empty for a plain one.
+
+    Raises CustomerKeyNeeded, CustomerKeyWrong, CustomerKeyUnfit, NoSuchMasterKey, MasterKeyDisabled,
+    MasterKeyLost, CorruptRecord, Unavailable.
+    """
+    if sealed is None or sealed.mode is not Mode.CUSTOMER:
+        if customer_key is not None:
+            raise CustomerKeyUnfit
+        if sealed is None:
+            return b""
+    bound = binding(path, sealed.mode, sealed.key_id, sealed.context)
+    if sealed.mode is not Mode.CUSTOMER:
+        return await keys.open(sealed.key_id, sealed.wrapped, bound)
+    if customer_key is None:
+        raise CustomerKeyNeeded
+    try:
+        return unwrap(customer_key, sealed.wrapped, bound)
+    except WrongKey:
+        raise CustomerKeyWrong from None
+
+
+async def unlock(keys: KeyManager, opened: OpenObject, customer_key: bytes | None) -> OpenObject:
+    """Return an object whose bytes are opened on their way, or which says why they cannot be (`locked`).
+
+    `opened` gives the bytes as they are stored; those of a manifest come opened already, part by part.
+    Raises CorruptRecord, Unavailable.
+    """
+    stored = opened.stored
+    sealed = sealed_of(stored.record.extra)
+    try:
+        key = await open_key(keys, stored.path, sealed, customer_key)
+    except Encrypted as error:
+        return OpenObject(stored, None, _refusing(error), error)
+    if sealed is None or stored.record.manifest:
+        return opened
+    size, segment_bytes = stored.record.size, sealed.segment_bytes
+    if opened.data is not None:
+        data = open_whole(key, opened.data, size, segment_bytes)
+        return OpenObject(stored, data, _of_whole(data))
+
+    def read(offset: int, length: int) -> AsyncIterator[Buffer]:
+        return _read_sealed(opened.read, key, stored, sealed, offset, length)
+
+    return OpenObject(stored, None, read)
+
+
+async def _read_sealed(
+    read: Read, key: bytes, stored: StoredObject, sealed: Sealed, offset: int, length: int
+) -> AsyncIterator[Buffer]:
+    if length <= 0:
+        return
+    size, segment_bytes = stored.record.size, sealed.segment_bytes
+    window = window_of(size, offset, length, segment_bytes)
+    opener = SegmentOpener(key, size, first=window.first, segment_bytes=segment_bytes)
+    skip, left = window.skip, length
+    async for chunk in read(window.offset, window.length):
+        plain = opener.update(chunk)
+        if not plain:
+            continue
+        span = memoryview(plain)[skip : skip + left]
+        skip = 0
+        left -= len(span)
+        yield span
+    opener.finish()
+
+
+def _refusing(error: Encrypted) -> Read:
+    def read(offset: int, length: int) -> AsyncIterator[Buffer]:
+        raise error
+
+    return read
+
+
+def _of_whole(data: Buffer) -> Read:
+    async def read(offset: int, length: int) -> AsyncIterator[Buffer]:
+        yield memoryview(data)[offset : offset + length]
+
+    return read
