@@ -111,22 +111,22 @@ class Encrypted(ColonnadeError):
 class CustomerKeyNeeded(Encrypted):
     """Only the key of the customer who stored the object opens it, and none came with the request."""
 
-    def __init__(self) -> None:
-        super().__init__("the object is encrypted under its owner's own key, which must be sent along")
+    def __init__(self, text: str = "only its owner's own key opens the object") -> None:
+        super().__init__(text)
 
 
 class CustomerKeyWrong(Encrypted):
     """The customer's key that came is not the one that the object is encrypted under."""
 
-    def __init__(self) -> None:
-        super().__init__("the key sent is not the one that the object is encrypted under")
+    def __init__(self, text: str = "the key sent is not the one that the object is encrypted under") -> None:
+        super().__init__(text)
 
 
 class CustomerKeyUnfit(Encrypted):
     """A customer's key came for an object that no customer's key encrypts."""
 
-    def __init__(self) -> None:
-        super().__init__("The encryption parameters are not applicable to this object.")
+    def __init__(self, text: str = "The encryption parameters are not applicable to this object.") -> None:
+        super().__init__(text)
 
 
 class NoSuchMasterKey(Encrypted):

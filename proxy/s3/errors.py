@@ -43,6 +43,10 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidChunkSizeError": (403, "Only the last chunk is allowed to be so small."),
     "InvalidDigest": (400, "The Content-MD5 you specified is not valid."),
+    "InvalidEncryptionAlgorithmError": (
+        400,
+        "The encryption request you specified is not valid. The valid value is AES256.",
+    ),
     "InvalidLocationConstraint": (400, "The specified location-constraint is not valid"),
     "InvalidPart": (
         400,
@@ -61,6 +65,9 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "InvalidStorageClass": (400, "The storage class you specified is not valid"),
     "InvalidTag": (400, "The tag provided was not a valid tag."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
+    "KMS.DisabledException": (400, "The key is disabled."),
+    "KMS.KMSInvalidStateException": (400, "The key cannot be used in its present state."),
+    "KMS.NotFoundException": (400, "There is no such key."),
     "KeyTooLongError": (400, "Your key is too long"),
     "MalformedACLError": (
         400,
@@ -177,6 +184,11 @@ _BY_CLASS: Final[Mapping[type[errors.ColonnadeError], str]] = {
     errors.ContainerNotEmpty: "BucketNotEmpty",
     errors.PreconditionFailed: "PreconditionFailed",
     errors.Denied: "AccessDenied",
+    errors.Encrypted: "InvalidRequest",
+    errors.CustomerKeyWrong: "InvalidRequest",
+    errors.NoSuchMasterKey: "KMS.NotFoundException",
+    errors.MasterKeyDisabled: "KMS.DisabledException",
+    errors.MasterKeyLost: "KMS.KMSInvalidStateException",
     errors.Unavailable: "ServiceUnavailable",
     errors.IncompleteBody: "IncompleteBody",
     errors.CorruptRecord: "InternalError",
@@ -184,7 +196,17 @@ _BY_CLASS: Final[Mapping[type[errors.ColonnadeError], str]] = {
     MalformedChunk: "IncompleteBody",
     ChunkTooSmall: "InvalidChunkSizeError",
 }
-_OWN_WORDS: Final = frozenset({"InvalidRequest", "InvalidArgument", "BadDigest", "InvalidChunkSizeError"})
+_OWN_WORDS: Final = frozenset(
+    {
+        "BadDigest",
+        "InvalidArgument",
+        "InvalidChunkSizeError",
+        "InvalidRequest",
+        "KMS.DisabledException",
+        "KMS.KMSInvalidStateException",
+        "KMS.NotFoundException",
+    }
+)
 """Codes whose usual message says less than our error's text."""
 
 

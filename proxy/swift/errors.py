@@ -16,8 +16,11 @@ from model.errors import (
     CorruptRecord,
     Denied,
     DeviceFull,
+    Encrypted,
     IncompleteBody,
     InvalidRange,
+    MasterKeyDisabled,
+    MasterKeyLost,
     PreconditionFailed,
     Unavailable,
 )
@@ -35,6 +38,9 @@ _STATUS: Final[tuple[tuple[type[ColonnadeError], int], ...]] = (
     (PreconditionFailed, 412),
     (Conflict, 409),
     (Denied, 403),
+    (MasterKeyLost, 503),
+    (MasterKeyDisabled, 503),
+    (Encrypted, 403),
     (DeviceFull, 507),
     (Unavailable, 503),
     (IncompleteBody, 499),
@@ -111,6 +117,9 @@ def error_response(error: ColonnadeError) -> Response:
     if isinstance(error, Refused):
         body = error.text.encode("utf-8", "surrogateescape") if error.text else standard_page(status)
         return Response(status, [("Content-Type", error.content_type or HTML), *error.headers], body)
+    if isinstance(error, Encrypted):
+        # The standard page says nothing of keys, and the account's owner may not know of any.
+        return Response(status, [("Content-Type", PLAIN)], f"{error}\n".encode())
     headers = [("Content-Type", HTML)]
     if isinstance(error, InvalidRange):
         headers.append(("Content-Range", unsatisfied_range(error.size)))
