@@ -2,9 +2,10 @@
 
 Everything a colony keeps (objects, containers, accounts, listing rows) is an entry: a key, a
 *base* register (stamp, kind, size, value, and in the store a payload) and named *side* registers,
-each with a stamp of its own. Merging two entries of one key takes the newest of each register;
-a newer base drops the sides that are older than it. So merge is commutative, associative and
-idempotent, and replicas that have seen the same writes, in whatever order, are equal.
+each with a stamp of its own. Merging two entries of one key takes the newest of each register (of two
+retentions, the one that outlasts the other: see model.retention); a newer base drops the sides that
+are older than it. So merge is commutative, associative and idempotent, and replicas that have seen
+the same writes, in whatever order, are equal.
 
 Key: one byte of table, 16 bytes of placement digest, then a suffix. A partition is the top bits of
 the digest, hence one contiguous range of keys, whatever the partition power.
@@ -25,6 +26,7 @@ import msgpack
 import xxhash
 
 from model.errors import CorruptRecord
+from model.retention import RETENTION, outlasts
 from model.stamp import ZERO, Stamp
 
 ROW_VERSION: Final = 1
@@ -159,9 +161,16 @@ def _newest_sides(ours: Sides, theirs: Sides) -> dict[str, tuple[Stamp, bytes]]:
     sides = dict(ours)
     for name, register in theirs.items():
         held = sides.get(name)
-        if held is None or register > held:
+        if held is None or (register > held if name != RETENTION else _prevails(register, held)):
             sides[name] = register
     return sides
+
+
+def _prevails(register: tuple[Stamp, bytes], held: tuple[Stamp, bytes]) -> bool:
+    """Say whether a retention takes the place of a held one: the newer, unless the older one outlasts it."""
+    if register > held:
+        return not outlasts(held, register)
+    return register != held and outlasts(register, held)
 
 
 def only_sides(key: bytes, sides: Sides) -> Entry:

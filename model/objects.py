@@ -21,8 +21,6 @@ RECORD_VERSION: Final = 1
 POSTED: Final = "posted"
 """Name of the side register that a metadata-only update writes."""
 TAGS: Final = "tags"
-RETENTION: Final = "retention"
-LEGAL_HOLD: Final = "legal-hold"
 
 LISTED: Final = "listed"
 """In a record's extra: what its listing row shows beside ETag and content type."""
