@@ -10,7 +10,9 @@ administrators who change different settings at once both succeed. Register name
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 import msgpack
@@ -24,8 +26,24 @@ ACL_READ: Final = "acl:read"
 ACL_WRITE: Final = "acl:write"
 S3_ACL: Final = "s3:acl"
 SETTING: Final = "set:"
+VERSIONING: Final = "set:versioning"
+"""Absent where versioning was never turned on; see `Versioning`."""
 TOUCHED: Final = "set:touched"
 """Never has a value: its stamp alone tells when a PUT that changed nothing was accepted."""
+
+
+class Versioning(Enum):
+    """Whether writes to a container keep what was there; the value is that of the register."""
+
+    OFF = b""
+    """Never turned on: each name has one version, the null one."""
+    ENABLED = b"Enabled"
+    """Each write makes a version of its own, each deletion a marker."""
+    SUSPENDED = b"Suspended"
+    """Writes replace the null version, deletions make null markers; older versions stay."""
+
+
+_VERSIONING: Final = {one.value: one for one in Versioning}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,14 @@ def unpack_container(packed: bytes) -> ContainerRecord:
 def registers(sides: Sides) -> dict[str, bytes]:
     """Return the registers that are set: name to value, removed ones left out."""
     return {name: value for name, (_, value) in sides.items() if value}
+
+
+def versioning_of(settings: Mapping[str, bytes]) -> Versioning:
+    """Return the versioning that a container's registers say. Raises CorruptRecord."""
+    try:
+        return _VERSIONING[settings.get(VERSIONING, b"")]
+    except KeyError as error:
+        raise CorruptRecord(f"container with a versioning of {error}") from error
 
 
 def metadata(entry: Entry) -> dict[str, str]:

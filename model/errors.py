@@ -9,6 +9,8 @@
     │   ├── NoSuchAccount
     │   ├── NoSuchContainer
     │   ├── NoSuchObject
+    │   │   └── DeleteMarkerFound    what is asked for is a delete marker
+    │   ├── NoSuchVersion
     │   └── NoSuchUpload
     ├── Conflict                 what is there forbids the request
     │   ├── ContainerExists
@@ -74,6 +76,25 @@ class NoSuchContainer(Absent):
 
 class NoSuchObject(Absent):
     """The object does not exist, or was deleted."""
+
+
+class DeleteMarkerFound(NoSuchObject):
+    """What is asked for is a delete marker: of this version id, made at this time.
+
+    `is_current` says that it was found as the current version of its key, not by its id.
+    """
+
+    def __init__(
+        self, name: str, version_id: str = "", modified_ms: int = 0, *, is_current: bool = False
+    ) -> None:
+        super().__init__(name)
+        self.version_id = version_id
+        self.modified_ms = modified_ms
+        self.is_current = is_current
+
+
+class NoSuchVersion(Absent):
+    """The object has no version of that id, or the text is no version id at all."""
 
 
 class NoSuchUpload(Absent):

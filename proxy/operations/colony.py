@@ -35,6 +35,7 @@ class Colony:
         self.post_object = objects.post_object
         self.set_side = objects.set_side
         self.delete_object = objects.delete_object
+        self.list_versions = objects.list_versions
         self.container = containers.container
         self.create_container = containers.create_container
         self.set_container = containers.set_container

@@ -9,8 +9,9 @@ from typing import Final, NoReturn
 
 from model.entry import Entry, Kind, make_key, only_sides
 from model.entry import Table as EntryTable
-from model.errors import DeviceFull, NoSuchContainer, NoSuchObject, NotEnoughReplicas
-from model.names import HIDDEN, ObjectPath, index_key, object_key
+from model.errors import DeviceFull, NoSuchContainer, NoSuchObject, NoSuchVersion, NotEnoughReplicas
+from model.listing import Query, unpack_listed
+from model.names import HIDDEN, NULL_VERSION, ContainerPath, ObjectPath, decode_name, index_key, object_key
 from model.objects import (
     EXPIRES,
     LISTED,
@@ -30,6 +31,7 @@ from objectd.contract import Outcome
 from proxy.encryption.key_manager import KeyManager, NoKeys
 from proxy.encryption.sealed import SSE
 from proxy.operations.body import ReceivedBody, receive
+from proxy.operations.listing import list_index
 from proxy.operations.manifests import Manifests, as_stored
 from proxy.operations.nodes import Nodes
 from proxy.operations.parts import read_parts
@@ -39,10 +41,14 @@ from proxy.operations.stamping import write_stamped
 from proxy.operations.types import (
     BodySource,
     Buffer,
+    Deletion,
+    ListedVersion,
     NewObject,
     OpenObject,
     Precondition,
     StoredObject,
+    VersionPage,
+    VersionQuery,
 )
 from proxy.operations.write import Update, Written, write
 
@@ -76,18 +82,25 @@ class Objects:
             return None
         return stored, found
 
-    async def head_object(self, path: ObjectPath) -> StoredObject:
-        """Return an object's record. Raises NoSuchObject."""
+    async def head_object(self, path: ObjectPath, *, version: str | None = None) -> StoredObject:
+        """Return an object's record: the current version's, or that of a version id ("null" is one).
+
+        Raises NoSuchObject, NoSuchVersion, and DeleteMarkerFound where what is asked for is a marker.
+        """
+        _refuse_version(version)
         looked_up = await self.look_up(path)
         if looked_up is None:
             raise NoSuchObject(path.name)
         return await self._manifests.with_parts(*looked_up)
 
-    async def open_object(self, path: ObjectPath, *, customer_key: bytes | None = None) -> OpenObject:
+    async def open_object(
+        self, path: ObjectPath, *, version: str | None = None, customer_key: bytes | None = None
+    ) -> OpenObject:
         """Return an object's record and a way to its bytes, opened where they are encrypted.
 
-        Raises NoSuchObject; of an object that cannot be opened the result says why.
+        Raises as `head_object` does; of an object that cannot be opened the result says why.
         """
+        _refuse_version(version)
         opened = await self._open(path, customer_key)
         if customer_key is not None or SSE in opened.stored.record.extra:
             return await unlock(self.keys, opened, customer_key)
@@ -191,8 +204,11 @@ class Objects:
             # The data was replaced meanwhile: what was carried along may be that of the old data.
         return updated
 
-    async def set_side(self, path: ObjectPath, name: str, value: bytes) -> None:
-        """Set a side register of an object; empty removes it. Raises NoSuchObject."""
+    async def set_side(
+        self, path: ObjectPath, name: str, value: bytes, *, version: str | None = None
+    ) -> None:
+        """Set a side register of an object, or of one version; empty removes it. Raises as `head_object`."""
+        _refuse_version(version)
         await self.head_object(path)
         await self._write_sides(path, {name: value}, {})
 
@@ -212,9 +228,14 @@ class Objects:
         await self._write_stamped(path, updates, looked_up=True)
 
     async def delete_object(
-        self, path: ObjectPath, *, precondition: Precondition | None = None
-    ) -> StoredObject | None:
-        """Delete an object; return what was deleted, or None where there was nothing."""
+        self, path: ObjectPath, *, version: str | None = None, precondition: Precondition | None = None
+    ) -> Deletion:
+        """Delete an object, or one version of it for good; where there is nothing, nothing is done.
+
+        `precondition` is called with what would be removed for good, or, where a marker would be made,
+        with the current version.
+        """
+        _refuse_version(version)
         found = await find(self.nodes, self._key(path))
         stored = None
         if found is not None:
@@ -226,7 +247,7 @@ class Objects:
         if precondition is not None:
             precondition(None if expired else stored)
         if stored is None:
-            return None
+            return Deletion(version_id=version)
         key = self._key(path)
         row_key, _ = self._row_keys(path)
         names = pack_names(path)
@@ -237,7 +258,19 @@ class Objects:
             return entry, row
 
         await self._write_stamped(path, updates, looked_up=True)
-        return None if expired else stored
+        return Deletion(None if expired else stored, version)
+
+    async def list_versions(self, path: ContainerPath, query: VersionQuery) -> VersionPage:
+        """Return one page of all versions and markers of a container, in S3's order."""
+        wanted = Query(query.prefix, query.delimiter, query.key_marker, limit=query.limit)
+        page, _ = await list_index(self.nodes, self.nodes.epoch.digest(path.account, path.container), wanted)
+        items = [
+            ListedVersion(unpack_listed(item), NULL_VERSION, is_latest=True, is_marker=False)
+            if item[1]
+            else decode_name(item[0])
+            for item in page.items
+        ]
+        return VersionPage(items, page.truncated, page.next_marker, None)
 
     # Helpers.
 
@@ -283,6 +316,11 @@ class Objects:
         container = self.nodes.epoch.digest(path.account, path.container)
         guard = None if path.container.startswith(HIDDEN) else make_key(EntryTable.CONTAINER, container)
         return index_key(container, path.name), guard
+
+
+def _refuse_version(version: str | None) -> None:
+    if version is not None and version != NULL_VERSION:
+        raise NoSuchVersion(f"there is no version {version!r}")
 
 
 def _record(path: ObjectPath, new: NewObject, received: ReceivedBody) -> ObjectRecord:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from model.containers import ContainerRecord, registers
+from model.containers import ContainerRecord, Versioning, registers, versioning_of
 from model.entry import Entry
 from model.errors import Encrypted
-from model.names import ContainerPath, ObjectPath
+from model.listing import Listed
+from model.names import NULL_VERSION, ContainerPath, ObjectPath
 from model.objects import Manifest, ObjectRecord, Part
-from model.stamp import Stamp, stamp_ms, version_id
+from model.stamp import Stamp, stamp_ms
 from proxy.encryption.sealed import Seal
 
 Buffer = bytes | bytearray | memoryview
@@ -104,6 +105,10 @@ class StoredObject:
     stamp: Stamp
     modified: Stamp
     sides: Mapping[str, bytes]
+    version_id: str = NULL_VERSION
+    """The id by which this version is asked for: "null", or that of `stamp`."""
+    is_versioned_container: bool = False
+    """Whether versioning was ever turned on where the object is, so that clients are told the id."""
 
     @property
     def created_ms(self) -> int:
@@ -115,14 +120,61 @@ class StoredObject:
         """Milliseconds since the epoch of the last change, metadata included."""
         return stamp_ms(self.modified)
 
-    @property
-    def version(self) -> str:
-        """The version id of the data."""
-        return version_id(self.stamp)
-
 
 Precondition = Callable[[StoredObject | None], None]
 """Looks at what is stored now (None for absent) and raises where a condition of the request fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What a deletion did.
+
+    `stored` is the version that is gone for good with its bytes, None where none is. `version_id` is
+    that of the marker made or of the version removed; None in a container without versioning, and
+    `is_marker` says that a marker was made, or that the version removed was one.
+    """
+
+    stored: StoredObject | None = None
+    version_id: str | None = None
+    is_marker: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VersionQuery:
+    """What a listing of versions asks for; names in bytes, as they sort.
+
+    It goes on after `version_marker` (a version id, or "null") of the name `key_marker`, or without one
+    after all versions of that name.
+    """
+
+    prefix: bytes = b""
+    delimiter: bytes = b""
+    key_marker: bytes = b""
+    version_marker: str | None = None
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVersion:
+    """One version on a page: its listing row, its id, and what it is."""
+
+    row: Listed
+    version_id: str
+    is_latest: bool
+    is_marker: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPage:
+    """One page of versions: names ascending, newest first in each; a common prefix is a `str`.
+
+    Where `truncated`, the next page goes on after `next_key` and `next_version` (None after a prefix).
+    """
+
+    items: Sequence[ListedVersion | str]
+    truncated: bool = False
+    next_key: bytes = b""
+    next_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +201,11 @@ class Container:
     entry: Entry
     settings: Mapping[str, bytes]
     """Registers that are set: see model.containers for the names."""
+
+    @property
+    def versioning(self) -> Versioning:
+        """Whether writes keep what was there."""
+        return versioning_of(self.settings)
 
     @property
     def created_ms(self) -> int:

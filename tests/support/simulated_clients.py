@@ -83,7 +83,7 @@ class Clients:
         begun = next(self._moments)
         deleted: object = None
         try:
-            deleted = await proxy.colony.delete_object(CONTAINER.object(name))
+            deleted = (await proxy.colony.delete_object(CONTAINER.object(name))).stored
         except ColonnadeError as error:
             self._unsure(Act.WRITE, (name,), None, begun, f"{proxy.name} delete: {error!r}", rows=True)
             return

@@ -17,6 +17,6 @@ async def delete_object(call: Call) -> Response:
     path = await enter(call, Permission.WRITE)
     check_version(call)
     deleted = await call.colony.delete_object(call.object(path), precondition=of_delete(call.request.headers))
-    if deleted is None:
+    if deleted.stored is None:
         await call.colony.container(path)
     return empty(204)

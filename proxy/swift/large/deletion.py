@@ -75,7 +75,7 @@ async def _collect(call: Call, path: ObjectPath, doomed: list[ObjectPath], *, de
 async def _delete(call: Call, path: ObjectPath, tally: _Tally) -> None:
     try:
         await authorize(call, path.parent, Access.WRITE)
-        if await call.colony.delete_object(path) is None:
+        if (await call.colony.delete_object(path)).stored is None:
             tally.not_found += 1
         else:
             tally.deleted += 1

@@ -18,7 +18,8 @@ async def delete_object(call: Call) -> Response:
     await authorize(call, path.parent, Access.WRITE)
     if call.parameters.get("multipart-manifest") == "delete":
         return await delete_with_segments(call)
-    if await call.colony.delete_object(path, precondition=_expiry_precondition(call)) is None:
+    deleted = await call.colony.delete_object(path, precondition=_expiry_precondition(call))
+    if deleted.stored is None:
         raise NoSuchObject(path.name)
     return Response(204, [("Content-Type", HTML)])
 

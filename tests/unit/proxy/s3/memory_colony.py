@@ -18,6 +18,7 @@ from proxy.operations.types import (
     BodySource,
     Buffer,
     Container,
+    Deletion,
     Digests,
     NewObject,
     OpenObject,
@@ -85,13 +86,13 @@ class MemoryColony:
         held[path.name] = (stored, data, row)
         return stored
 
-    async def head_object(self, path: ObjectPath) -> StoredObject:
+    async def head_object(self, path: ObjectPath, *, version: str | None = None) -> StoredObject:
         try:
             return self.objects[path.parent][path.name][0]
         except KeyError:
             raise NoSuchObject(path.name) from None
 
-    async def open_object(self, path: ObjectPath) -> OpenObject:
+    async def open_object(self, path: ObjectPath, *, version: str | None = None) -> OpenObject:
         stored = await self.head_object(path)
         data = self.objects[path.parent][path.name][1]
         if stored.record.manifest is not Manifest.NONE:
@@ -108,7 +109,9 @@ class MemoryColony:
         small = stored.record.manifest is Manifest.NONE and len(data) < 1 << 20
         return OpenObject(stored, data if small else None, read)
 
-    async def set_side(self, path: ObjectPath, name: str, value: bytes) -> None:
+    async def set_side(
+        self, path: ObjectPath, name: str, value: bytes, *, version: str | None = None
+    ) -> None:
         stored = await self.head_object(path)
         sides = {**stored.sides, name: value}
         changed = StoredObject(
@@ -118,14 +121,14 @@ class MemoryColony:
         self.objects[path.parent][path.name] = (changed, data, row)
 
     async def delete_object(
-        self, path: ObjectPath, *, precondition: Precondition | None = None
-    ) -> StoredObject | None:
+        self, path: ObjectPath, *, version: str | None = None, precondition: Precondition | None = None
+    ) -> Deletion:
         held = self.objects.get(path.parent, {})
         stored = held[path.name][0] if path.name in held else None
         if precondition is not None:
             precondition(stored)
         held.pop(path.name, None)
-        return stored
+        return Deletion(stored)
 
     async def list_objects(self, path: ContainerPath, query: Query) -> Page:
         held = self.objects.get(path, {})

@@ -21,6 +21,7 @@ from proxy.operations.types import (
     BodySource,
     Buffer,
     Container,
+    Deletion,
     NewObject,
     OpenObject,
     Precondition,
@@ -128,12 +129,12 @@ class FakeColony:
 
     async def delete_object(
         self, path: ObjectPath, *, precondition: Precondition | None = None
-    ) -> StoredObject | None:
+    ) -> Deletion:
         if precondition is not None:
             there = self.objects.get(path)
             precondition(None if there is None else there[0])
         held = self.objects.pop(path, None)
-        return None if held is None else held[0]
+        return Deletion(None if held is None else held[0])
 
     # Containers and accounts.
 
