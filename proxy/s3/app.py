@@ -25,6 +25,7 @@ from proxy.identity.users import S3Key, User
 from proxy.s3 import xml_write
 from proxy.s3.buckets import BucketNames
 from proxy.s3.call import Call, KeyDirectory, Services, Settings, VersionTwo
+from proxy.s3.cross_origin import headers_for
 from proxy.s3.errors import S3Error, to_s3
 from proxy.s3.handlers import VERBS
 from proxy.s3.names import read_address
@@ -58,6 +59,7 @@ class S3App:
         """Answer a request. Raises IncompleteBody where the client has gone, and what nobody foresaw."""
         if not request.id:
             request.id = secrets.token_hex(8).upper()
+        call: Call | None = None
         try:
             call = await self._enter(request)
             response = await VERBS[call.operation](call)
@@ -65,6 +67,8 @@ class S3App:
             raise
         except ColonnadeError as error:
             response = self._refuse(request, to_s3(error))
+        if "origin" in request.headers and request.method != "OPTIONS":
+            response.headers += await self._cross_origin(request, call)
         response.headers.append(("x-amz-request-id", request.id))
         response.headers.append(("x-amz-id-2", self._host_id))
         return response
@@ -74,7 +78,9 @@ class S3App:
         pairs = parse_query(request.raw_query) if request.raw_query else ()
         query = dict(pairs)
         address = read_address(request.raw_path, request.headers.get("host"), self._settings.domains)
-        version2 = sigv2.read_claim(pairs, request.headers)
+        # A browser signs no preflight, and sends the query of the request that is to follow.
+        preflight = request.method == "OPTIONS"
+        version2 = None if preflight else sigv2.read_claim(pairs, request.headers)
         if version2 is not None and version2.carrier is Carrier.QUERY:
             request.headers = Headers(sigv2.with_query_headers(pairs, request.headers))
         headers = request.headers
@@ -87,6 +93,8 @@ class S3App:
                 headers=(("Allow", ", ".join(methods(level))),),
             )
         call = Call(self._services, request, operation, address.bucket, address.key, query)
+        if preflight:
+            return call
         if version2 is not None:
             call.user = await self._authenticate_version2(request, version2, pairs, address.resource)
         elif (claim := read_claim(pairs, headers)) is not None:
@@ -95,6 +103,12 @@ class S3App:
         if call.user is not None:
             request.user = call.user.id
         return call
+
+    async def _cross_origin(self, request: Request, call: Call | None) -> list[tuple[str, str]]:
+        if call is not None:
+            return await headers_for(self._services, request, call.bucket, call.user)
+        address = read_address(request.raw_path, request.headers.get("host"), self._settings.domains)
+        return await headers_for(self._services, request, address.bucket, None)
 
     async def _authenticate(self, request: Request, claim: Claim, pairs: Pairs) -> tuple[User, Seal]:
         scope = claim.scope

@@ -12,6 +12,7 @@ from proxy.auth.sigv4 import SignatureRefused
 CODES: Final[Mapping[str, tuple[int, str]]] = {
     "AccessControlListNotSupported": (400, "The bucket does not allow ACLs"),
     "AccessDenied": (403, "Access Denied"),
+    "AccessForbidden": (403, "Access Forbidden"),
     "AuthorizationHeaderMalformed": (400, "The authorization header is malformed."),
     "AuthorizationQueryParametersError": (400, "Error parsing the query parameters of the signature."),
     "BadDigest": (400, "The Content-MD5 or checksum you specified did not match what we received."),

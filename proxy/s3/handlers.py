@@ -10,6 +10,12 @@ from proxy.s3.call import Call
 from proxy.s3.router import Operation as Op
 from proxy.s3.verbs.abort_multipart_upload import abort_multipart_upload
 from proxy.s3.verbs.bucket_acl import get_bucket_acl, put_bucket_acl
+from proxy.s3.verbs.bucket_cors import delete_bucket_cors, get_bucket_cors, put_bucket_cors
+from proxy.s3.verbs.bucket_encryption import (
+    delete_bucket_encryption,
+    get_bucket_encryption,
+    put_bucket_encryption,
+)
 from proxy.s3.verbs.complete_multipart_upload import complete_multipart_upload
 from proxy.s3.verbs.copy_object import copy_object
 from proxy.s3.verbs.create_bucket import create_bucket
@@ -31,6 +37,7 @@ from proxy.s3.verbs.list_objects_v2 import list_objects_v2
 from proxy.s3.verbs.list_parts import list_parts_of_upload
 from proxy.s3.verbs.object_acl import get_object_acl, put_object_acl
 from proxy.s3.verbs.object_tagging import delete_object_tagging, get_object_tagging, put_object_tagging
+from proxy.s3.verbs.preflight import preflight
 from proxy.s3.verbs.put_object import put_object
 from proxy.s3.verbs.unconfigured import (
     EMPTY,
@@ -51,10 +58,14 @@ SERVED: Final[Mapping[Op, Verb]] = {
     Op.CREATE_BUCKET: create_bucket,
     Op.CREATE_MULTIPART_UPLOAD: create_multipart_upload,
     Op.DELETE_BUCKET: delete_bucket,
+    Op.DELETE_BUCKET_ENCRYPTION: delete_bucket_encryption,
+    Op.DELETE_BUCKET_CORS: delete_bucket_cors,
     Op.DELETE_OBJECT: delete_object,
     Op.DELETE_OBJECT_TAGGING: delete_object_tagging,
     Op.DELETE_OBJECTS: delete_objects,
     Op.GET_BUCKET_ACL: get_bucket_acl,
+    Op.GET_BUCKET_CORS: get_bucket_cors,
+    Op.GET_BUCKET_ENCRYPTION: get_bucket_encryption,
     Op.GET_BUCKET_LOCATION: get_bucket_location,
     Op.GET_BUCKET_VERSIONING: get_bucket_versioning,
     Op.GET_OBJECT: get_object,
@@ -69,7 +80,10 @@ SERVED: Final[Mapping[Op, Verb]] = {
     Op.LIST_OBJECTS: list_objects,
     Op.LIST_OBJECTS_V2: list_objects_v2,
     Op.LIST_PARTS: list_parts_of_upload,
+    Op.PREFLIGHT: preflight,
     Op.PUT_BUCKET_ACL: put_bucket_acl,
+    Op.PUT_BUCKET_ENCRYPTION: put_bucket_encryption,
+    Op.PUT_BUCKET_CORS: put_bucket_cors,
     Op.PUT_OBJECT: put_object,
     Op.PUT_OBJECT_ACL: put_object_acl,
     Op.PUT_OBJECT_TAGGING: put_object_tagging,
