@@ -12,7 +12,11 @@ from colonnade.cli_run import node, up
 from colonnade.cli_tell import config, env, restart, status, stop, version
 
 # Commands that other parts of the tree bring along: module and name of the click command.
-_FURTHER: Final = {"user": ("colonnade.users", "user"), "ring": ("colonnade.cli_ring", "ring")}
+_FURTHER: Final = {
+    "certificate": ("colonnade.certificate", "certificate"),
+    "user": ("colonnade.users", "user"),
+    "ring": ("colonnade.cli_ring", "ring"),
+}
 
 
 class _Commands(click.Group):

@@ -61,6 +61,10 @@ _DIE_WITH = click.option("--die-with", type=int, hidden=True, expose_value=False
 @click.option(
     "--part-power", type=click.IntRange(1, 24), help="2^N partitions, for ever.  [default: by devices]"
 )
+@click.option(
+    "--tls-port", type=_PORT, help="Serve HTTPS there too, 0 for any, by a self-signed certificate."
+)
+@click.option("--domain", "domains", multiple=True, help="Serve buckets as BUCKET.DOMAIN too; repeatable.")
 @click.option("--quiet", is_flag=True, help="Print nothing while it runs.")
 @_DIE_WITH
 def up(data: Path, port: int | None, part_power: int | None, quiet: bool, **options: Any) -> None:
@@ -91,22 +95,30 @@ def up(data: Path, port: int | None, part_power: int | None, quiet: bool, **opti
 def _refuse_changes(folders: Sequence[Folder]) -> None:
     """Refuse options that only a first start can follow, rather than pass over what was asked for."""
     ctx = click.get_current_context()
-    has = {
+    settings = read_settings(folders[0].config)
+    # Any port, as 0 asks for, is the one that was chosen at the first start.
+    any_tls = ctx.params["tls_port"] == 0 and settings.tls.certificate
+    has: dict[str, object] = {
+        "tls_port": (0 if any_tls else settings.tls.port) if settings.tls.certificate else "none",
+        "domains": settings.proxy.s3_domains,
         "devices": sum(path.is_dir() for path in folders[0].devices.iterdir()),
         "nodes": len(folders),
         "part_power": loader.load(folders[0].ring).part_power,
     }
-    for name, count in has.items():
+    for name, there in has.items():
         asked = ctx.params[name]
-        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and asked != count:
-            option = f"--{name.replace('_', '-')}"
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE and asked != there:
+            option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
             raise click.UsageError(
-                f"{option} {asked} is for a first start, and the colony in {folders[0].root} has {count}; "
+                f"{option} {asked} is for a first start, and the colony in {folders[0].root} has {there}; "
                 f"{_INSTEAD[name]}, or name another folder with --data"
             )
 
 
+_OPTIONS: Final = {"domains": "--domain"}
 _INSTEAD: Final = {
+    "tls_port": "set tls.port, tls.certificate and tls.key in its settings",
+    "domains": "set proxy.s3_domains in its settings",
     "devices": "add devices as docs/operations.md says",
     "nodes": "add nodes with `colonnade node --join`",
     "part_power": "it is for ever",

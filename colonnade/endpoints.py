@@ -3,6 +3,8 @@
 The file is the contract with tests and benches; fields are only ever added:
 
     s3, swift                   URLs: of the S3 API, and of Swift's TempAuth
+    s3_https, swift_https       the same over TLS, where it is served
+    certificate                 PEM file of the certificate that TLS is served by
     access_key, secret_key      S3 credentials of the first administrator, where this node knows them
     swift_user, swift_key       Swift credentials of the same
     node, data, join            name, data folder, and the address at which other nodes join
@@ -88,6 +90,9 @@ def banner(endpoints: Mapping[str, Any], *, first_start: bool, command: str) -> 
     data = shlex.quote(str(endpoints["data"]))
     lines = ["", f"The colony at {endpoints['data']} serves:", ""]
     lines += [f"  S3         {endpoints['s3']}", f"  Swift      {endpoints['swift']}"]
+    if endpoints.get("s3_https"):
+        lines += [f"  S3, TLS    {endpoints['s3_https']}", f"  Swift, TLS {endpoints['swift_https']}"]
+        lines.append(f"  certified  {endpoints['certificate']}")
     if endpoints.get("join"):
         lines.append(f"  join       {endpoints['join']}")
     credentials = Credentials.of(endpoints)

@@ -6,6 +6,7 @@ DATA/admin.json           credentials of the first administrator (0600), on the 
 DATA/colony.ring          the ring, with .pub (its signer) and, where rings are made, .key (0600)
 DATA/devices/d1 …         one folder for each device
 DATA/node/                what objectd keeps beside its devices
+DATA/tls/                 a self-signed certificate and its key (0600), where one was asked for
 DATA/log/                 one log file for each process
 DATA/run/                 sockets, lock, endpoints.json (0600); empty when nothing runs
 DATA/node-2, node-3 …     further nodes of a colony started by `colonnade up --nodes`
@@ -64,6 +65,11 @@ class Folder:
     def devices(self) -> Path:
         """The folder of device folders."""
         return self.root / "devices"
+
+    @property
+    def tls(self) -> Path:
+        """The folder of a self-signed certificate."""
+        return self.root / "tls"
 
     @property
     def log(self) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from colonnade.certificate import write_self_signed
 from colonnade.endpoints import ADMIN_USER, Credentials
 from colonnade.folder import Folder, FolderError, make_folder, read_json, write_secret
 from colonnade.node_config import NewNode, default_workers, write_config
@@ -36,6 +37,10 @@ class Wishes:
     """Proxy workers of each node; 0 for one per core."""
     part_power: int = 0
     """0 to choose it by the number of devices."""
+    domains: tuple[str, ...] = ()
+    """Domains under which a first label is a bucket."""
+    tls_port: int | None = None
+    """Port of HTTPS by a self-signed certificate; 0 for any, None for no HTTPS."""
 
 
 def found_colony(root: Path, wishes: Wishes) -> list[Folder]:
@@ -58,6 +63,8 @@ def found_colony(root: Path, wishes: Wishes) -> list[Folder]:
         write_secret(folder.admin, json.dumps(credentials.plain()).encode())
         if folder is not first:
             copy_ring(first, folder)
+        if wishes.tls_port is not None:
+            write_self_signed(folder, (*wishes.domains, wishes.host))
         write_config(folder, node)
     return folders
 
@@ -103,7 +110,15 @@ def _new_node(number: int, wishes: Wishes) -> NewNode:
         address=f"tcp:{LOOPBACK}:{free_port(LOOPBACK)}",
         join_address=f"tcp:{LOOPBACK}:{free_port(LOOPBACK)}",
         devices={first_id + index: f"d{index + 1}" for index in range(wishes.devices)},
+        domains=wishes.domains,
+        tls_port=_tls_port(number, wishes),
     )
+
+
+def _tls_port(number: int, wishes: Wishes) -> int | None:
+    if wishes.tls_port is None:
+        return None
+    return wishes.tls_port if wishes.tls_port and number == 1 else free_port(wishes.host)
 
 
 def _workers(wishes: Wishes) -> int:

@@ -58,6 +58,7 @@ class Node:
         self.journal = Journal(folder.log / "supervisor.log", node=settings.node.name, echo=echo)
         self.stop_wanted = asyncio.Event()
         self._public: list[socket.socket] = []
+        self._secure: list[socket.socket] = []
         self._admin: list[socket.socket] = []
         self._supervisor: Supervisor | None = None
         self._control: RpcServer | None = None
@@ -116,6 +117,8 @@ class Node:
     def _open_sockets(self) -> None:
         proxy = self.settings.proxy
         self._public = open_listeners(proxy.bind, proxy.port, self.workers)
+        if self.settings.tls.certificate:
+            self._secure = open_listeners(proxy.bind, self.settings.tls.port, self.workers)
         for _ in range(self.workers):
             self._admin += open_listeners(_ADMIN_HOST, 0, 1)
 
@@ -136,12 +139,14 @@ class Node:
 
     def _proxy(self, number: int) -> SlotPlan:
         listen, admin = self._public[number].fileno(), self._admin[number].fileno()
+        secure = [self._secure[number].fileno()] if self._secure else []
         name = f"proxy-{number + 1}"
         command = (
             *(*_python("proxy"), "--config", str(self.folder.config), "--name", name),
             *("--listen-fd", str(listen), "--admin-fd", str(admin), "--ready-fd", READY_FD),
+            *(("--tls-fd", str(secure[0])) if secure else ()),
         )
-        return self._plan("proxy", name, command, Replacement.OVERLAP, inherit=(listen, admin))
+        return self._plan("proxy", name, command, Replacement.OVERLAP, inherit=(listen, admin, *secure))
 
     def _plan(
         self,
@@ -191,7 +196,7 @@ class Node:
             self._rolling.cancel()
         if self._control is not None:
             await self._control.close()
-        close_all(self._public)
+        close_all([*self._public, *self._secure])
         if self._supervisor is not None:
             await self._supervisor.stop()
         close_all(self._admin)
@@ -203,9 +208,8 @@ class Node:
     def endpoints(self) -> dict[str, Any]:
         """Return what run/endpoints.json says; see colonnade.endpoints."""
         assert self._supervisor is not None
-        port = self._public[0].getsockname()[1]
-        host = public_host(self.settings.proxy.bind)
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        url = self._url("http", self._public)
+        secure = self._url("https", self._secure) if self._secure else ""
         credentials = read_credentials(self.folder)
         admin = {
             f"proxy-{number + 1}": f"http://{_ADMIN_HOST}:{sock.getsockname()[1]}"
@@ -217,6 +221,8 @@ class Node:
         return {
             "s3": url,
             "swift": f"{url}/auth/v1.0",
+            **({"s3_https": secure, "swift_https": f"{secure}/auth/v1.0"} if secure else {}),
+            **({"certificate": self.settings.tls.certificate} if secure else {}),
             **(credentials.plain() if credentials is not None else {}),
             "node": self.settings.node.name,
             "data": str(self.folder.root),
@@ -224,6 +230,10 @@ class Node:
             "pids": {"supervisor": os.getpid(), **self._supervisor.pids()},
             "admin": admin,
         }
+
+    def _url(self, scheme: str, listening: list[socket.socket]) -> str:
+        host, port = public_host(self.settings.proxy.bind), listening[0].getsockname()[1]
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def _write_endpoints(self) -> None:
         if self.stage is Stage.SERVING:

@@ -15,6 +15,9 @@ from kit.settings import Settings, load_settings
 from ring.loader import write_durably
 
 CONFIG_MODE: Final = 0o644
+CERTIFICATE_SETTING: Final = "tls/certificate.pem"
+KEY_SETTING: Final = "tls/key.pem"
+"""Where a self-signed certificate and its key lie in a data folder."""
 
 _TEXT: Final = """\
 # Settings of one node. docs/configuration.md lists them all; what is left out has its default.
@@ -33,6 +36,18 @@ port = {port}
 workers = {workers}
 """
 
+_DOMAINS: Final = """\
+s3_domains = {domains}
+"""
+
+_TLS: Final = """\
+
+[tls]
+port = {tls_port}
+certificate = {certificate}
+key = {key}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class NewNode:
@@ -47,6 +62,10 @@ class NewNode:
     address: str
     join_address: str
     devices: Mapping[int, str]
+    domains: tuple[str, ...] = ()
+    """Domains whose first label is a bucket."""
+    tls_port: int | None = None
+    """Port of HTTPS by a self-signed certificate, which lies in the folder already; None for none."""
 
 
 def default_workers() -> int:
@@ -67,9 +86,14 @@ def write_config(folder: Folder, node: NewNode) -> None:
         "bind": node.bind,
         "port": node.port,
         "workers": node.workers,
+        "domains": node.domains,
+        "tls_port": node.tls_port,
+        "certificate": CERTIFICATE_SETTING,
+        "key": KEY_SETTING,
     }
-    # JSON's texts and numbers are TOML's.
-    text = _TEXT.format_map({key: json.dumps(value) for key, value in values.items()})
+    text = _TEXT + (_DOMAINS if node.domains else "") + (_TLS if node.tls_port is not None else "")
+    # JSON's texts, numbers and lists are TOML's.
+    text = text.format_map({key: json.dumps(value) for key, value in values.items()})
     write_durably(folder.config, text.encode(), CONFIG_MODE)
 
 

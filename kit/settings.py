@@ -109,6 +109,21 @@ class ProxySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """HTTPS, on a second port of the public endpoint. A restart of the proxy reads the files anew."""
+
+    certificate: str = setting(
+        "",
+        doc="PEM file of the certificate and then what signed it; relative to `data`; empty: no HTTPS.",
+    )
+    key: str = setting("", doc="PEM file of its private key; empty means in the certificate's file.")
+    port: int = setting(
+        8443, doc="Port of HTTPS; 0 lets the kernel choose, at each start.", minimum=0, maximum=65535
+    )
+    minimum_version: str = setting("1.2", doc="Least version of TLS.", choices=("1.2", "1.3"))
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectdSettings:
     """The daemon that owns the devices."""
 
@@ -203,6 +218,7 @@ class Settings:
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     ring: RingSettings = field(default_factory=RingSettings)
     proxy: ProxySettings = field(default_factory=ProxySettings)
+    tls: TlsSettings = field(default_factory=TlsSettings)
     objectd: ObjectdSettings = field(default_factory=ObjectdSettings)
     replicator: ReplicatorSettings = field(default_factory=ReplicatorSettings)
     auditor: AuditorSettings = field(default_factory=AuditorSettings)
@@ -225,6 +241,11 @@ def with_absolute_paths(settings: Settings, folder: Path) -> Settings:
         node=dataclasses.replace(settings.node, data=str(data), run=str(data / settings.node.run)),
         cluster=dataclasses.replace(settings.cluster, key_file=str(data / settings.cluster.key_file)),
         ring=dataclasses.replace(settings.ring, file=str(data / settings.ring.file)),
+        tls=dataclasses.replace(
+            settings.tls,
+            certificate=str(data / settings.tls.certificate) if settings.tls.certificate else "",
+            key=str(data / settings.tls.key) if settings.tls.key else "",
+        ),
         objectd=dataclasses.replace(
             settings.objectd, devices=tuple(str(data / device) for device in settings.objectd.devices)
         ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import socket
+import ssl
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from proxy.encryption.local_keys import LocalKeys
 from proxy.health import Health
 from proxy.http.protocol import HttpSettings
 from proxy.http.server import HttpServer
+from proxy.http.tls import server_context
 from proxy.identity.directory import Directory
 from proxy.metrics import RequestMetrics
 from proxy.operations.colony import Colony
@@ -49,6 +51,7 @@ class Arguments:
     config: Path
     name: str
     listen_fd: int
+    tls_fd: int
     admin_fd: int
     ready_fd: int | None
 
@@ -71,10 +74,13 @@ def parse_arguments(arguments: list[str] | None) -> Arguments:
     parser.add_argument("--config", type=Path, required=True, help="the node's settings")
     parser.add_argument("--name", default="proxy", help="how this worker is called in logs and figures")
     parser.add_argument("--listen-fd", type=int, required=True, help="an inherited listening socket")
+    parser.add_argument("--tls-fd", type=int, default=-1, help="another, for HTTPS")
     parser.add_argument("--admin-fd", type=int, default=-1, help="one for /metrics, /healthz and /readyz")
     parser.add_argument("--ready-fd", type=int, help="a pipe on which to say READY")
     found = parser.parse_args(arguments)
-    return Arguments(found.config, found.name, found.listen_fd, found.admin_fd, found.ready_fd)
+    return Arguments(
+        found.config, found.name, found.listen_fd, found.tls_fd, found.admin_fd, found.ready_fd
+    )
 
 
 async def serve(said: Arguments, settings: Settings, lifecycle: Lifecycle) -> None:
@@ -94,6 +100,8 @@ async def serve(said: Arguments, settings: Settings, lifecycle: Lifecycle) -> No
     admin = AdminServer(metrics.render, {"node": health.missing})
     try:
         await server.serve(socket.socket(fileno=said.listen_fd))
+        if said.tls_fd >= 0:
+            await server.serve(socket.socket(fileno=said.tls_fd), tls_context(settings))
         if said.admin_fd >= 0:
             await admin.serve(socket.socket(fileno=said.admin_fd))
         lifecycle.ready()
@@ -126,6 +134,12 @@ def build_app(
         access_log=log,
         domains=s3_domains(settings),
     )
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext:
+    """Return what the HTTPS listener speaks. Raises ConfigError."""
+    tls = settings.tls
+    return server_context(tls.certificate, tls.key, minimum=tls.minimum_version)
 
 
 def entrance_of(settings: Settings, cluster_key: bytes, name: str) -> Entrance:

@@ -15,6 +15,7 @@ from proxy.http.protocol import App, HttpConnection, HttpSettings
 
 BACKLOG: Final = 4096
 SWEEP_S_MAX: Final = 1.0
+TLS_SHUTDOWN_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +39,13 @@ class HttpServer:
         """Accept connections from a socket, over TLS where a context is given; returns at once."""
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(
-            lambda: HttpConnection(self), sock=sock, ssl=ssl_context, backlog=BACKLOG
+            lambda: HttpConnection(self),
+            sock=sock,
+            ssl=ssl_context,
+            backlog=BACKLOG,
+            # The handshake is part of what a client may take until its first head has arrived.
+            ssl_handshake_timeout=self.settings.header_timeout_ms / 1000 if ssl_context else None,
+            ssl_shutdown_timeout=TLS_SHUTDOWN_S if ssl_context else None,
         )
         self._listeners.append(listener)
         if self._sweeper is None:

@@ -29,12 +29,20 @@ class Colony:
     """One colony, its nodes in processes of their own; a context manager that starts and stops it."""
 
     def __init__(
-        self, data: Path, *, nodes: int = 1, devices: int = 4, workers: int = 2, port: int = 0
+        self,
+        data: Path,
+        *,
+        nodes: int = 1,
+        devices: int = 4,
+        workers: int = 2,
+        port: int = 0,
+        options: Sequence[str] = (),
     ) -> None:
-        """Prepare a colony of `nodes` nodes under a folder; `start` makes it."""
+        """Prepare a colony of `nodes` nodes under a folder; `start` makes it, by further `options` too."""
         self.data = data
         self.nodes = nodes
-        self._options = ("--nodes", str(nodes), "--devices", str(devices), "--workers", str(workers))
+        counts = ("--nodes", str(nodes), "--devices", str(devices), "--workers", str(workers))
+        self._options = (*counts, *options)
         self._port = port
         self._output = data.with_name(f"{data.name}.output")
         self._popen: subprocess.Popen[bytes] | None = None
@@ -67,6 +75,16 @@ class Colony:
     def s3_endpoint(self) -> str:
         """URL of the S3 API."""
         return str(self.endpoints["s3"])
+
+    @property
+    def s3_https(self) -> str:
+        """URL of the S3 API over TLS, where it is served."""
+        return str(self.endpoints["s3_https"])
+
+    @property
+    def certificate(self) -> str:
+        """Path of the certificate that TLS is served by."""
+        return str(self.endpoints["certificate"])
 
     @property
     def access_key(self) -> str:
