@@ -16,6 +16,11 @@ from proxy.s3.verbs.bucket_encryption import (
     get_bucket_encryption,
     put_bucket_encryption,
 )
+from proxy.s3.verbs.bucket_lifecycle import (
+    delete_bucket_lifecycle,
+    get_bucket_lifecycle_configuration,
+    put_bucket_lifecycle_configuration,
+)
 from proxy.s3.verbs.complete_multipart_upload import complete_multipart_upload
 from proxy.s3.verbs.copy_object import copy_object
 from proxy.s3.verbs.create_bucket import create_bucket
@@ -60,12 +65,14 @@ SERVED: Final[Mapping[Op, Verb]] = {
     Op.DELETE_BUCKET: delete_bucket,
     Op.DELETE_BUCKET_ENCRYPTION: delete_bucket_encryption,
     Op.DELETE_BUCKET_CORS: delete_bucket_cors,
+    Op.DELETE_BUCKET_LIFECYCLE: delete_bucket_lifecycle,
     Op.DELETE_OBJECT: delete_object,
     Op.DELETE_OBJECT_TAGGING: delete_object_tagging,
     Op.DELETE_OBJECTS: delete_objects,
     Op.GET_BUCKET_ACL: get_bucket_acl,
     Op.GET_BUCKET_CORS: get_bucket_cors,
     Op.GET_BUCKET_ENCRYPTION: get_bucket_encryption,
+    Op.GET_BUCKET_LIFECYCLE_CONFIGURATION: get_bucket_lifecycle_configuration,
     Op.GET_BUCKET_LOCATION: get_bucket_location,
     Op.GET_BUCKET_VERSIONING: get_bucket_versioning,
     Op.GET_OBJECT: get_object,
@@ -84,6 +91,7 @@ SERVED: Final[Mapping[Op, Verb]] = {
     Op.PUT_BUCKET_ACL: put_bucket_acl,
     Op.PUT_BUCKET_ENCRYPTION: put_bucket_encryption,
     Op.PUT_BUCKET_CORS: put_bucket_cors,
+    Op.PUT_BUCKET_LIFECYCLE_CONFIGURATION: put_bucket_lifecycle_configuration,
     Op.PUT_OBJECT: put_object,
     Op.PUT_OBJECT_ACL: put_object_acl,
     Op.PUT_OBJECT_TAGGING: put_object_tagging,

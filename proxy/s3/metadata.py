@@ -37,6 +37,8 @@ _ONLINE_CLASSES: Final = frozenset(
 _OTHER_CLASSES: Final = frozenset(
     ("GLACIER", "GLACIER_IR", "DEEP_ARCHIVE", "OUTPOSTS", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS")
 )
+CLASSES: Final = _ONLINE_CLASSES | _OTHER_CLASSES
+"""The storage classes of AWS by name."""
 _REFUSED: Final = (
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-customer-algorithm",

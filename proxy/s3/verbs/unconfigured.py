@@ -13,7 +13,6 @@ from proxy.s3.errors import S3Error
 from proxy.s3.router import Operation as Op
 
 NOT_CONFIGURED: Final[Mapping[Op, str]] = {
-    Op.GET_BUCKET_LIFECYCLE_CONFIGURATION: "NoSuchLifecycleConfiguration",
     Op.GET_BUCKET_OWNERSHIP_CONTROLS: "OwnershipControlsNotFoundError",
     Op.GET_BUCKET_POLICY: "NoSuchBucketPolicy",
     Op.GET_BUCKET_POLICY_STATUS: "NoSuchBucketPolicy",
@@ -55,7 +54,6 @@ EMPTY: Final[Mapping[Op, bytes]] = {
 
 REMOVALS: Final = frozenset(
     (
-        Op.DELETE_BUCKET_LIFECYCLE,
         Op.DELETE_BUCKET_OWNERSHIP_CONTROLS,
         Op.DELETE_BUCKET_POLICY,
         Op.DELETE_BUCKET_REPLICATION,
