@@ -85,28 +85,44 @@ async def make_sealed(keys: KeyManager, path: ObjectPath, seal: Seal) -> tuple[b
     return made.key, sealed
 
 
-async def open_key(
-    keys: KeyManager, path: ObjectPath, sealed: Sealed | None, customer_key: bytes | None
-) -> bytes:
-    """Return the data key of an object, empty for a plain one.
+def check_customer_key(stored: StoredObject, customer_key: bytes | None) -> None:
+    """Raise what `open_customers` does, for who is told of an object without its bytes."""
+    sealed = sealed_of(stored.record.extra) if stored.record.extra else None
+    open_customers(stored.path, sealed, customer_key)
 
-    Raises CustomerKeyNeeded, CustomerKeyWrong, CustomerKeyUnfit, NoSuchMasterKey, MasterKeyDisabled,
-    MasterKeyLost, CorruptRecord, Unavailable.
+
+def open_customers(path: ObjectPath, sealed: Sealed | None, customer_key: bytes | None) -> bytes:
+    """Return the data key that a customer's key opens; nothing where no customer's key is needed.
+
+    Raises CustomerKeyNeeded, CustomerKeyWrong, CustomerKeyUnfit, CorruptRecord.
     """
     if sealed is None or sealed.mode is not Mode.CUSTOMER:
         if customer_key is not None:
             raise CustomerKeyUnfit
-        if sealed is None:
-            return b""
-    bound = binding(path, sealed.mode, sealed.key_id, sealed.context)
-    if sealed.mode is not Mode.CUSTOMER:
-        return await keys.open(sealed.key_id, sealed.wrapped, bound)
+        return b""
     if customer_key is None:
         raise CustomerKeyNeeded
     try:
-        return unwrap(customer_key, sealed.wrapped, bound)
+        return unwrap(customer_key, sealed.wrapped, _bound(path, sealed))
     except WrongKey:
         raise CustomerKeyWrong from None
+
+
+async def _open_key(
+    keys: KeyManager, path: ObjectPath, sealed: Sealed | None, customer_key: bytes | None
+) -> bytes:
+    """Return the data key of an object, nothing for a plain one.
+
+    Raises Encrypted, CorruptRecord, Unavailable.
+    """
+    opened = open_customers(path, sealed, customer_key)
+    if opened or sealed is None:
+        return opened
+    return await keys.open(sealed.key_id, sealed.wrapped, _bound(path, sealed))
+
+
+def _bound(path: ObjectPath, sealed: Sealed) -> bytes:
+    return binding(path, sealed.mode, sealed.key_id, sealed.context)
 
 
 async def unlock(keys: KeyManager, opened: OpenObject, customer_key: bytes | None) -> OpenObject:
@@ -118,7 +134,7 @@ async def unlock(keys: KeyManager, opened: OpenObject, customer_key: bytes | Non
     stored = opened.stored
     sealed = sealed_of(stored.record.extra)
     try:
-        key = await open_key(keys, stored.path, sealed, customer_key)
+        key = await _open_key(keys, stored.path, sealed, customer_key)
     except Encrypted as error:
         return OpenObject(stored, None, _refusing(error), error)
     if sealed is None or stored.record.manifest:

@@ -12,6 +12,7 @@ from proxy.auth.sigv4 import Claim, Seal
 from proxy.http.messages import Request, Response
 from proxy.identity.users import S3Key, User
 from proxy.s3.buckets import BucketNames
+from proxy.s3.encryption import CustomerKeys
 from proxy.s3.errors import S3Error
 from proxy.s3.router import Operation
 from proxy.s3.xml_write import Owner
@@ -53,6 +54,7 @@ class Settings:
     parts_max: int = 10_000
     object_bytes_max: int = 10_000 * (5 << 30)
     page_keys_max: int = 1000
+    customer_keys: CustomerKeys = CustomerKeys.TLS_ONLY
     host_id: str = "colonnade"
 
 

@@ -8,6 +8,7 @@ from model.errors import NoSuchObject
 from proxy.auth.query import decode
 from proxy.operations.types import BodySource, HeldBody, OpenObject, StreamedBody
 from proxy.ranges import Span, parse_range
+from proxy.s3 import encryption
 from proxy.s3.access import enter_to_read, object_allows
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call
@@ -45,12 +46,15 @@ def read_source(header: str) -> SourceName:
 async def open_source(call: Call, source: SourceName) -> OpenObject:
     """Return the source of a copy, which the asker may read and whose conditions hold."""
     path, guard = await enter_to_read(call, source.bucket)
+    key = encryption.customer_key(call, call.request.headers, encryption.Of.SOURCE)
     try:
-        opened = await call.colony.open_object(path.object(source.key))
+        opened = await call.colony.open_object(path.object(source.key), customer_key=key)
     except NoSuchObject:
         raise await absent(call, path, guard) from None
     if not object_allows(call, guard, opened.stored, Permission.READ):
         raise S3Error("AccessDenied")
+    if opened.locked is not None:
+        raise opened.locked
     check_source(call.request.headers, opened.stored)
     return opened
 

@@ -40,9 +40,6 @@ _OTHER_CLASSES: Final = frozenset(
 CLASSES: Final = _ONLINE_CLASSES | _OTHER_CLASSES
 """The storage classes of AWS by name."""
 _REFUSED: Final = (
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-copy-source-server-side-encryption-customer-algorithm",
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
     "x-amz-object-lock-legal-hold",

@@ -11,13 +11,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from model.errors import NoSuchObject, NoSuchUpload
+from model.errors import CustomerKeyNeeded, NoSuchObject, NoSuchUpload
 from model.listing import Listed, Query, unpack_listed
 from model.names import ContainerPath, ObjectPath, encode_name, parts_of, uploads_of
 from proxy import checksums
+from proxy.encryption.sealed import SSE, ETags, Mode, Seal, pack_sealed, sealed_of
+from proxy.operations.sealing import make_sealed, open_customers
 from proxy.operations.types import StoredObject
+from proxy.s3 import encryption
 from proxy.s3.call import Call
 from proxy.s3.errors import S3Error, invalid_argument
 
@@ -126,6 +129,38 @@ async def list_parts(
 async def end_upload(call: Call, path: ContainerPath, name: str) -> None:
     """Forget an upload by the name of its record; the parts that no object names go later."""
     await call.colony.delete_object(uploads_of(path).object(name))
+
+
+async def sealed_upload(call: Call, path: ContainerPath, seal: Seal | None) -> dict[str, Any]:
+    """Return what an upload's extra keeps of the encryption that its object is to have.
+
+    Its data key seals nothing: it shows that a customer sends the same key with each part.
+    """
+    if seal is None:
+        return {}
+    _, sealed = await make_sealed(call.colony.keys, call.object(path), seal)
+    return {SSE: pack_sealed(sealed)}
+
+
+def part_seal(call: Call, path: ContainerPath, upload: Upload) -> Seal | None:
+    """Return how a part is to be encrypted: as its upload says, under a data key of its own.
+
+    Raises S3Error and CustomerKeyWrong for a request without the upload's key, or with another.
+    """
+    key = encryption.customer_key(call, call.request.headers)
+    sealed = sealed_of(upload.stored.record.extra)
+    try:
+        open_customers(call.object(path), sealed, key)
+    except CustomerKeyNeeded:
+        raise S3Error(
+            "InvalidRequest",
+            "The multipart upload initiate requested encryption. Subsequent part requests must include the "
+            "appropriate encryption parameters.",
+        ) from None
+    if sealed is None:
+        return None
+    etags = ETags.MD5 if sealed.mode is Mode.OWN else ETags.OPAQUE
+    return Seal(sealed.mode, sealed.key_id, sealed.context, sealed.bucket_key, key or b"", etags)
 
 
 def check_part_checksum(upload: Upload, named: str) -> None:

@@ -15,9 +15,11 @@ from model.names import ContainerPath, parts_of
 from model.objects import Manifest, Part
 from proxy import checksums
 from proxy.auth.query import encode
+from proxy.encryption.sealed import SSE, sealed_of
 from proxy.http.messages import Response
+from proxy.operations.sealing import open_customers
 from proxy.operations.types import HeldBody, NewObject, StoredObject
-from proxy.s3 import xml_read, xml_write
+from proxy.s3 import encryption, xml_read, xml_write
 from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
@@ -60,6 +62,7 @@ async def complete_multipart_upload(call: Call) -> Response:
     _check_sizes(call, parts)
     stated = _whole_checksum(call, upload, parts)
     record = upload.stored.record
+    _check_key(call, path, upload)
     new = NewObject(
         content_type=record.content_type,
         headers=record.headers,
@@ -70,7 +73,7 @@ async def complete_multipart_upload(call: Call) -> Response:
         manifest=Manifest.MULTIPART,
         parts=tuple(parts),
         stated_size=sum(part.size for part in parts),
-        extra={UPLOAD: upload.id},
+        extra={UPLOAD: upload.id, **({SSE: record.extra[SSE]} if SSE in record.extra else {})},
         sides=upload.stored.sides,
     )
     stored = await call.colony.put_object(
@@ -105,7 +108,17 @@ def _result(call: Call, stored: StoredObject) -> Response:
     chosen = chosen_checksum(stored.record.checksums)
     if chosen is not None:
         inner += xml_write.checksum_tags({chosen[0]: chosen[1], "Type": chosen[2]})
-    return xml(xml_write.root("CompleteMultipartUploadResult", inner))
+    return xml(
+        xml_write.root("CompleteMultipartUploadResult", inner),
+        headers=encryption.show(call.request.headers, stored.record.extra),
+    )
+
+
+def _check_key(call: Call, path: ContainerPath, upload: Upload) -> None:
+    """Refuse a key other than the upload's, and none where the client has named a checksum, as AWS does."""
+    key = encryption.customer_key(call, call.request.headers)
+    if key is not None or upload.named:
+        open_customers(call.object(path), sealed_of(upload.stored.record.extra), key)
 
 
 def _read_parts(body: bytes, parts_max: int) -> list[_Named]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from model.names import ContainerPath
 from model.objects import TAGS, ObjectRecord
 from proxy import checksums
 from proxy.dates import iso_millis
 from proxy.http.messages import Response
 from proxy.operations.types import NewObject, OpenObject
-from proxy.s3 import metadata, xml_write
+from proxy.s3 import encryption, metadata, xml_write
 from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
@@ -31,22 +33,27 @@ async def copy_object(call: Call) -> Response:
     replaces = _replaces(call, "x-amz-metadata-directive")
     opened = await open_source(call, source)
     onto_itself = opened.stored.path == call.object(path)
-    if onto_itself and not replaces and not any(name in headers for name in _CHANGES):
+    changes = any(name in headers for name in _CHANGES) or encryption.changes(headers)
+    if onto_itself and not replaces and not changes:
         raise S3Error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing "
             "the object's metadata, storage class, website redirect location or encryption attributes.",
         )
     span = read_span(call, opened)
-    new = await _new_object(call, path, opened, replaces=replaces)
-    await call.colony.container(path)
+    container = await call.colony.container(path)
+    new = replace(
+        await _new_object(call, path, opened, replaces=replaces),
+        seal=encryption.wanted_seal(call, headers, container.settings),
+    )
     stored = await call.colony.put_object(
         call.object(path), new, body_of(opened, span), precondition=of_write(headers)
     )
     chosen = metadata.chosen_checksum(stored.record.checksums)
     shown = {} if chosen is None else {chosen[0]: chosen[1], "Type": chosen[2]}
     return xml(
-        xml_write.copied("CopyObjectResult", stored.record.etag, iso_millis(stored.modified_ms), shown)
+        xml_write.copied("CopyObjectResult", stored.record.etag, iso_millis(stored.modified_ms), shown),
+        headers=encryption.show_written(headers, stored.record.extra),
     )
 
 

@@ -8,12 +8,12 @@ from model.names import ContainerPath
 from proxy import checksums
 from proxy.http.messages import Headers, Response
 from proxy.operations.types import HeldBody, NewObject
-from proxy.s3 import metadata, xml_write
+from proxy.s3 import encryption, metadata, xml_write
 from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
 from proxy.s3.errors import S3Error
-from proxy.s3.multipart import ALGORITHM, TYPE, new_upload_id, upload_path
+from proxy.s3.multipart import ALGORITHM, TYPE, new_upload_id, sealed_upload, upload_path
 from proxy.s3.names import check_key
 from proxy.s3.upload import named_algorithm
 from proxy.s3.verbs.put_object import new_sides
@@ -25,16 +25,17 @@ async def create_multipart_upload(call: Call) -> Response:
     path: ContainerPath = await enter(call, Permission.WRITE)
     headers = call.request.headers
     extra = _checksum_choice(headers)
+    container = await call.colony.container(path)
+    sealed = await sealed_upload(call, path, encryption.wanted_seal(call, headers, container.settings))
     new = NewObject(
         content_type=headers.get("content-type") or metadata.DEFAULT_TYPE,
         headers=metadata.read_headers(headers),
         user=metadata.read_user(headers),
         owner=call.owner,
-        extra=extra,
+        extra={**extra, **sealed},
         listed={"owner": call.owner, **extra},
         sides=await new_sides(call, path),
     )
-    await call.colony.container(path)
     upload_id = new_upload_id()
     await call.colony.put_object(upload_path(path, call.key, upload_id), new, HeldBody(b""))
     inner = (
@@ -42,7 +43,8 @@ async def create_multipart_upload(call: Call) -> Response:
         + xml_write.tag("Key", call.key)
         + xml_write.tag("UploadId", upload_id)
     )
-    return xml(xml_write.root("InitiateMultipartUploadResult", inner), headers=_show_choice(extra))
+    shown = _show_choice(extra) + encryption.show_written(headers, sealed)
+    return xml(xml_write.root("InitiateMultipartUploadResult", inner), headers=shown)
 
 
 def _checksum_choice(headers: Headers) -> dict[str, Any]:

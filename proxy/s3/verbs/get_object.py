@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from model.errors import NoSuchObject
 from proxy.http.messages import Response
+from proxy.s3 import encryption
 from proxy.s3.access import enter_to_read, object_allows
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call
@@ -15,13 +16,18 @@ async def get_object(call: Call) -> Response:
     """Send an object, or a range or part of it."""
     path, guard = await enter_to_read(call)
     check_version(call)
+    headers = call.request.headers
+    encryption.refuse_on_read(headers)
+    key = encryption.customer_key(call, headers)
     try:
-        opened = await call.colony.open_object(call.object(path))
+        opened = await call.colony.open_object(call.object(path), customer_key=key)
     except NoSuchObject:
         raise await absent(call, path, guard) from None
     stored = opened.stored
     if not object_allows(call, guard, stored, Permission.READ):
         raise S3Error("AccessDenied")
+    if opened.locked is not None:
+        raise opened.locked
     span, response = describe(call, stored)
     if response.status == 304:
         return response

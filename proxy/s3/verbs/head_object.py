@@ -6,9 +6,10 @@ from model.errors import NoSuchObject
 from model.names import ContainerPath
 from model.objects import Manifest
 from proxy.http.messages import Response
+from proxy.operations.sealing import check_customer_key
 from proxy.operations.types import Container, StoredObject
 from proxy.ranges import Span, content_range, parse_range
-from proxy.s3 import metadata
+from proxy.s3 import encryption, metadata
 from proxy.s3.access import enter_to_read, may_know_absence, object_allows
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call
@@ -28,12 +29,16 @@ async def find_readable(call: Call) -> StoredObject:
     """Return the object of a request whose asker may read it. Raises S3Error, NoSuchContainer."""
     path, guard = await enter_to_read(call)
     check_version(call)
+    headers = call.request.headers
+    encryption.refuse_on_read(headers)
+    key = encryption.customer_key(call, headers)
     try:
         stored = await call.colony.head_object(call.object(path))
     except NoSuchObject:
         raise await absent(call, path, guard) from None
     if not object_allows(call, guard, stored, Permission.READ):
         raise S3Error("AccessDenied")
+    check_customer_key(stored, key)
     return stored
 
 
@@ -47,6 +52,8 @@ def describe(call: Call, stored: StoredObject) -> tuple[Span | None, Response]:
     if unchanged is not None:
         return Span(0, 0), unchanged
     shown = metadata.show(stored)
+    if record.extra:
+        shown += encryption.show(headers, record.extra)
     span = None
     if "partNumber" in call.query:
         span = _part_span(call, stored)

@@ -7,7 +7,7 @@ from model.names import ContainerPath
 from model.objects import TAGS
 from proxy.http.messages import Response
 from proxy.operations.types import NewObject
-from proxy.s3 import acl, metadata, tags
+from proxy.s3 import acl, encryption, metadata, tags
 from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, empty
@@ -22,6 +22,8 @@ async def put_object(call: Call) -> Response:
     check_key(call.key)
     path = await enter(call, Permission.WRITE)
     upload = read_upload(call, bytes_max=call.settings.put_bytes_max)
+    # Whoever sends a body into a bucket that is not there learns it before the body is sent.
+    container = await call.colony.container(path)
     new = NewObject(
         content_type=headers.get("content-type") or metadata.DEFAULT_TYPE,
         headers=metadata.read_headers(headers),
@@ -30,11 +32,12 @@ async def put_object(call: Call) -> Response:
         checksums=upload.algorithms,
         verify=upload.verify,
         sides=await new_sides(call, path),
+        seal=encryption.wanted_seal(call, headers, container.settings),
     )
-    # Whoever sends a body into a bucket that is not there learns it before the body is sent.
-    await call.colony.container(path)
     stored = await call.colony.put_object(call.object(path), new, upload.body, precondition=of_write(headers))
-    return empty(200, [("ETag", f'"{stored.record.etag}"'), *metadata.show_checksum(stored.record)])
+    record = stored.record
+    shown = [("ETag", f'"{record.etag}"'), *metadata.show_checksum(record)]
+    return empty(200, shown + encryption.show_written(headers, record.extra))
 
 
 async def new_sides(call: Call, path: ContainerPath) -> dict[str, bytes]:

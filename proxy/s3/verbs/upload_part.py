@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from proxy.http.messages import Response
 from proxy.operations.types import Digests, NewObject
+from proxy.s3 import encryption
 from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, empty
@@ -16,6 +18,7 @@ from proxy.s3.multipart import (
     check_part_checksum,
     find_upload,
     part_path,
+    part_seal,
     read_part_number,
 )
 from proxy.s3.upload import read_upload
@@ -28,13 +31,14 @@ async def upload_part(call: Call) -> Response:
     body = read_upload(call, bytes_max=call.settings.put_bytes_max)
     upload = await find_upload(call, path)
     check_part_checksum(upload, body.named)
-    new = new_part(call, upload, body.algorithms, body.verify)
+    seal = part_seal(call, path, upload)
+    new = replace(new_part(call, upload, body.algorithms, body.verify), seal=seal)
     stored = await call.colony.put_object(part_path(path, call.key, upload.id, number), new, body.body)
     shown = [("ETag", f'"{stored.record.etag}"')]
     name = body.named or (upload.algorithm if upload.named else "")
     if name:
         shown.append((f"x-amz-checksum-{name.lower()}", stored.record.checksums[name]))
-    return empty(200, shown)
+    return empty(200, shown + encryption.show(call.request.headers, stored.record.extra))
 
 
 def new_part(

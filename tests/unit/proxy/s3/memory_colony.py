@@ -11,9 +11,11 @@ from model.entry import Entry, Kind, Table, make_key
 from model.errors import ContainerNotEmpty, NoSuchContainer, NoSuchObject
 from model.listing import Page, Query, RawRow, list_page, pack_listed
 from model.names import HIDDEN, ContainerPath, ObjectPath, encode_name
-from model.objects import Manifest, ObjectRecord
+from model.objects import Manifest, ObjectRecord, Part
 from model.stamp import Stamp, make_stamp
 from proxy import checksums
+from proxy.encryption.local_keys import LocalKeys
+from proxy.operations.sealing import begin_sealing, unlock
 from proxy.operations.types import (
     BodySource,
     Buffer,
@@ -38,6 +40,8 @@ class MemoryColony:
         self.containers: dict[ContainerPath, Container] = {}
         self.claims: dict[str, str] = {}
         self._ms = itertools.count(start_ms, 1000)
+        colony: Any = self
+        self.keys = LocalKeys(colony, b"c" * 32)
 
     def stamp(self) -> Stamp:
         return make_stamp(next(self._ms), 0, 1)
@@ -50,6 +54,9 @@ class MemoryColony:
         held = self.objects.setdefault(path.parent, {})
         if precondition is not None:
             precondition(held[path.name][0] if path.name in held else None)
+        sealer = None
+        if new.seal is not None:
+            new, sealer = await begin_sealing(self.keys, path, new, new.seal)
         data = b"".join([bytes(chunk) async for chunk in body.chunks()])
         sums = {name: checksums.checksum(name, data) for name in new.checksums}
         digests = Digests(hashlib.md5(data).hexdigest(), len(data), sums)
@@ -83,6 +90,8 @@ class MemoryColony:
             pack_listed(record.etag, record.content_type, dict(new.listed)),
         )
         stored = StoredObject(path, record, stamp, stamp, new.sides)
+        if sealer is not None:
+            data = bytes(await sealer.whole(data))
         held[path.name] = (stored, data, row)
         return stored
 
@@ -92,13 +101,18 @@ class MemoryColony:
         except KeyError:
             raise NoSuchObject(path.name) from None
 
-    async def open_object(self, path: ObjectPath, *, version: str | None = None) -> OpenObject:
+    async def open_object(
+        self, path: ObjectPath, *, version: str | None = None, customer_key: bytes | None = None
+    ) -> OpenObject:
+        return await unlock(self.keys, await self._open(path, customer_key), customer_key)
+
+    async def _open(self, path: ObjectPath, customer_key: bytes | None) -> OpenObject:
         stored = await self.head_object(path)
         data = self.objects[path.parent][path.name][1]
         if stored.record.manifest is not Manifest.NONE:
             data = b"".join(
                 [
-                    self.objects[ContainerPath(part.account, part.container)][part.name][1]
+                    bytes((await self.open_object(_path_of(part), customer_key=customer_key)).data or b"")
                     for part in stored.record.parts
                 ]
             )
@@ -106,7 +120,7 @@ class MemoryColony:
         async def read(offset: int, length: int) -> AsyncIterator[Buffer]:
             yield data[offset : offset + length]
 
-        small = stored.record.manifest is Manifest.NONE and len(data) < 1 << 20
+        small = stored.record.manifest is Manifest.NONE
         return OpenObject(stored, data if small else None, read)
 
     async def set_side(
@@ -185,6 +199,10 @@ class MemoryColony:
 
     async def release_bucket(self, name: str) -> None:
         self.claims.pop(name, None)
+
+
+def _path_of(part: Part) -> ObjectPath:
+    return ObjectPath(part.account, part.container, part.name)
 
 
 def _scan_of(rows: Mapping[str, Entry]) -> Any:
