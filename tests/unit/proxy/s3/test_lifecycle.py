@@ -40,17 +40,23 @@ def shown(world: World) -> str:
     [
         f"{FILTER}<Status>Enabled</Status>{DAYS}",
         f"<Prefix>old/</Prefix><Status>Disabled</Status>{DAYS}",
-        "<Filter><Prefix></Prefix></Filter><Status>Enabled</Status>"
-        "<Expiration><Date>2030-01-01T00:00:00.000Z</Date></Expiration>",
+        (
+            "<Filter><Prefix></Prefix></Filter><Status>Enabled</Status>"
+            "<Expiration><Date>2030-01-01T00:00:00.000Z</Date></Expiration>"
+        ),
         "<Filter><Tag><Key>k</Key><Value>v&amp;</Value></Tag></Filter><Status>Enabled</Status>" + DAYS,
-        "<Filter><And><Prefix>p</Prefix><Tag><Key>k</Key><Value></Value></Tag><Tag><Key>l</Key><Value>w</Value>"
-        "</Tag><ObjectSizeGreaterThan>1</ObjectSizeGreaterThan><ObjectSizeLessThan>9</ObjectSizeLessThan></And>"
-        f"</Filter><Status>Enabled</Status>{DAYS}",
-        f"{FILTER}<Status>Enabled</Status><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>"
-        "</Expiration><NoncurrentVersionExpiration><NoncurrentDays>3</NoncurrentDays>"
-        "<NewerNoncurrentVersions>5</NewerNoncurrentVersions></NoncurrentVersionExpiration>"
-        "<AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation>"
-        "</AbortIncompleteMultipartUpload>",
+        (
+            "<Filter><And><Prefix>p</Prefix><Tag><Key>k</Key><Value></Value></Tag><Tag><Key>l</Key><Value>w</Value>"
+            "</Tag><ObjectSizeGreaterThan>1</ObjectSizeGreaterThan><ObjectSizeLessThan>9</ObjectSizeLessThan></And>"
+            f"</Filter><Status>Enabled</Status>{DAYS}"
+        ),
+        (
+            f"{FILTER}<Status>Enabled</Status><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>"
+            "</Expiration><NoncurrentVersionExpiration><NoncurrentDays>3</NoncurrentDays>"
+            "<NewerNoncurrentVersions>5</NewerNoncurrentVersions></NoncurrentVersionExpiration>"
+            "<AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation>"
+            "</AbortIncompleteMultipartUpload>"
+        ),
     ],
 )
 def test_a_configuration_is_shown_as_it_came(world: World, inside: str) -> None:
@@ -102,7 +108,10 @@ def test_conditions_beside_and_must_hold_as_well(world: World) -> None:
     assert world.admin("GET", "/bucket?lifecycle").texts("Key") == ["a", "b"]
 
 
-ABORT = "<AbortIncompleteMultipartUpload><DaysAfterInitiation>{}</DaysAfterInitiation></AbortIncompleteMultipartUpload>"
+ABORT = (
+    "<AbortIncompleteMultipartUpload><DaysAfterInitiation>{}</DaysAfterInitiation>"
+    "</AbortIncompleteMultipartUpload>"
+)
 NONCURRENT = (
     "<NoncurrentVersionExpiration><NoncurrentDays>{}</NoncurrentDays>"
     "<NewerNoncurrentVersions>{}</NewerNoncurrentVersions></NoncurrentVersionExpiration>"
@@ -125,8 +134,10 @@ TAG = "<Tag><Key>k</Key><Value>v</Value></Tag>"
         ("MalformedXML", f"<Filter><ObjectSizeLessThan>0</ObjectSizeLessThan></Filter>{DAYS}"),
         (
             "InvalidRequest",
-            "<Filter><And><ObjectSizeGreaterThan>5</ObjectSizeGreaterThan>"
-            f"<ObjectSizeLessThan>5</ObjectSizeLessThan></And></Filter>{DAYS}",
+            (
+                "<Filter><And><ObjectSizeGreaterThan>5</ObjectSizeGreaterThan>"
+                f"<ObjectSizeLessThan>5</ObjectSizeLessThan></And></Filter>{DAYS}"
+            ),
         ),
         ("InvalidRequest", FILTER),
         ("InvalidArgument", f"{FILTER}<Expiration><Days>0</Days></Expiration>"),
@@ -137,8 +148,10 @@ TAG = "<Tag><Key>k</Key><Value>v</Value></Tag>"
         ("MalformedXML", f"{FILTER}<Expiration><Days>1</Days><Date>2030-01-01</Date></Expiration>"),
         (
             "MalformedXML",
-            f"{FILTER}<Expiration><Days>1</Days><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>"
-            "</Expiration>",
+            (
+                f"{FILTER}<Expiration><Days>1</Days><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>"
+                "</Expiration>"
+            ),
         ),
         ("InvalidArgument", f"{FILTER}<Expiration><Date>2030-01-01T01:00:00Z</Date></Expiration>"),
         ("MalformedXML", f"{FILTER}<Expiration><Date>soon</Date></Expiration>"),
@@ -149,8 +162,10 @@ TAG = "<Tag><Key>k</Key><Value>v</Value></Tag>"
         ("InvalidRequest", f"<Filter>{TAG}</Filter>" + ABORT.format(1)),
         (
             "InvalidRequest",
-            f"<Filter>{TAG}</Filter><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>"
-            "</Expiration>",
+            (
+                f"<Filter>{TAG}</Filter><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>"
+                "</Expiration>"
+            ),
         ),
         (
             "NotImplemented",
@@ -162,8 +177,10 @@ TAG = "<Tag><Key>k</Key><Value>v</Value></Tag>"
         ),
         (
             "InvalidArgument",
-            f"{FILTER}<Transition><Date>2030-01-01T01:00:00Z</Date><StorageClass>GLACIER</StorageClass>"
-            "</Transition>",
+            (
+                f"{FILTER}<Transition><Date>2030-01-01T01:00:00Z</Date><StorageClass>GLACIER</StorageClass>"
+                "</Transition>"
+            ),
         ),
     ],
 )
