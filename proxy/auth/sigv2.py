@@ -140,9 +140,10 @@ def _header_claim(authorization: str, headers: Headers) -> Claim:
         raise SignatureRefused(
             "InvalidArgument", "AWS authorization header is invalid. Expected AwsAccessKeyId:signature"
         )
-    amz_date = headers.get("x-amz-date")
+    # The one that is signed counts, an empty one too: it is not made up for by the other.
+    dated = headers.get("x-amz-date") if "x-amz-date" in headers else headers.get("date")
     try:
-        when = parsedate_to_datetime(amz_date or headers.get("date"))
+        when = parsedate_to_datetime(dated)
         signed_ms = int(when.timestamp()) * 1000
     except (TypeError, ValueError, OverflowError):
         signed_ms = -1

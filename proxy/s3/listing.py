@@ -40,6 +40,9 @@ def read_wanted(call: Call, *, size_name: str = "max-keys") -> Wanted:
     encoding = query.get("encoding-type", "")
     if encoding not in ("", "url"):
         raise invalid_argument("encoding-type", encoding, "Invalid Encoding Method specified in Request")
+    if query.get("allow-unordered") == "true" and query.get("delimiter"):
+        # Ceph's extension: listings are in order here whatever it says, but its bounds are kept.
+        raise invalid_argument("allow-unordered", "true", "A listing without order has no delimiter")
     page_max = call.settings.page_keys_max
     return Wanted(
         check_listing_name("prefix", query.get("prefix", "")),

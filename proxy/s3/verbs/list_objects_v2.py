@@ -17,7 +17,8 @@ async def list_objects_v2(call: Call) -> Response:
     query = call.query
     wanted = read_wanted(call)
     marker = check_listing_name("start-after", query.get("start-after", ""))
-    if "continuation-token" in query:
+    # An empty token is sent by loops that have none at first, and begins the listing.
+    if query.get("continuation-token"):
         marker = read_token(query["continuation-token"])
     page = await fetch_page(call, path, wanted, marker)
     owner = ""

@@ -137,6 +137,11 @@ def test_headers_in_a_presigned_query_count_as_sent() -> None:
         ([("authorization", "AWS a:b"), ("date", "Bad Date")], "", "AccessDenied"),
         ([("authorization", "AWS a:b"), ("date", "Tue, 07 Jul 1950 21:53:04 GMT")], "", "AccessDenied"),
         ([("authorization", "AWS a:b"), ("date", "Tue, 07 Jul 99999 21:53:04 GMT")], "", "AccessDenied"),
+        (
+            [("authorization", "AWS a:b"), ("date", "Tue, 27 Mar 2007 21:20:27 GMT"), ("x-amz-date", "")],
+            "",
+            "AccessDenied",
+        ),
         ([], "AWSAccessKeyId=a", "AccessDenied"),
         ([], "AWSAccessKeyId=a&Signature=b&Expires=tomorrow", "AccessDenied"),
         ([], "AWSAccessKeyId=a&Signature=b&Expires=-1", "AccessDenied"),

@@ -105,10 +105,22 @@ def test_a_listing_may_start_after_a_key(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["max-keys=x", "max-keys=-1", "max-keys=99999999999", "continuation-token=x%21"]
+    "query",
+    [
+        "max-keys=x",
+        "max-keys=-1",
+        "max-keys=99999999999",
+        "continuation-token=x%21",
+        "allow-unordered=true&delimiter=%2F",
+    ],
 )
 def test_senseless_parameters_are_refused(client: Client, query: str) -> None:
     assert client("GET", f"/bucket?list-type=2&{query}").code == "InvalidArgument"
+
+
+def test_an_empty_token_begins_the_listing(client: Client) -> None:
+    page = client("GET", "/bucket?list-type=2&continuation-token=")
+    assert (page.texts("Key"), page.text("ContinuationToken")) == (KEYS, "")
 
 
 @given(st.binary(max_size=40))
