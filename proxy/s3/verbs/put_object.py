@@ -6,22 +6,27 @@ from model.containers import S3_ACL
 from model.names import ContainerPath
 from model.objects import TAGS
 from proxy.http.messages import Response
-from proxy.operations.types import NewObject
+from proxy.operations.types import NewObject, StoredObject
 from proxy.s3 import acl, encryption, metadata, tags
 from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, empty
 from proxy.s3.conditional import of_write
 from proxy.s3.names import check_key
-from proxy.s3.upload import read_upload
+from proxy.s3.upload import Upload, read_upload
 
 
 async def put_object(call: Call) -> Response:
     """Store an object."""
-    headers = call.request.headers
     check_key(call.key)
     path = await enter(call, Permission.WRITE)
     upload = read_upload(call, bytes_max=call.settings.put_bytes_max)
+    return empty(200, show_written(call, await store(call, path, upload)))
+
+
+async def store(call: Call, path: ContainerPath, upload: Upload) -> StoredObject:
+    """Store a body under the request's key, as its headers say. Raises S3Error, NoSuchContainer."""
+    headers = call.request.headers
     # Whoever sends a body into a bucket that is not there learns it before the body is sent.
     container = await call.colony.container(path)
     new = NewObject(
@@ -34,10 +39,14 @@ async def put_object(call: Call) -> Response:
         sides=await new_sides(call, path),
         seal=encryption.wanted_seal(call, headers, container.settings),
     )
-    stored = await call.colony.put_object(call.object(path), new, upload.body, precondition=of_write(headers))
+    return await call.colony.put_object(call.object(path), new, upload.body, precondition=of_write(headers))
+
+
+def show_written(call: Call, stored: StoredObject) -> list[tuple[str, str]]:
+    """Return the headers that tell of an object just stored."""
     record = stored.record
     shown = [("ETag", f'"{record.etag}"'), *metadata.show_checksum(record)]
-    return empty(200, shown + encryption.show_written(headers, record.extra))
+    return shown + encryption.show_written(call.request.headers, record.extra)
 
 
 async def new_sides(call: Call, path: ContainerPath) -> dict[str, bytes]:
