@@ -100,6 +100,12 @@ class ProxySettings:
         True,
         doc="Whether S3 signatures of version 2 are accepted; boto3 presigns with it unless told otherwise.",
     )
+    s3_sse_c_over_http: str = setting(
+        "loopback",
+        doc="Whether S3 clients may send keys of their own over plain HTTP: where `bind` is this machine "
+        "alone, always (behind what ends TLS), or never.",
+        choices=("loopback", "always", "never"),
+    )
     drain_ms: int = setting(
         15_000,
         unit="ms",

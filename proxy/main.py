@@ -7,6 +7,7 @@ it stops accepting, ends what it is at, and returns.
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import socket
 import ssl
 import sys
@@ -35,6 +36,7 @@ from proxy.operations.colony import Colony
 from proxy.s3.app import S3App
 from proxy.s3.call import Settings as S3Settings
 from proxy.s3.call import VersionTwo
+from proxy.s3.encryption import CustomerKeys
 from proxy.swift.api import SwiftApi
 from proxy.swift.limits import DEFAULT_LIMITS, Limits
 from ring import loader
@@ -162,8 +164,25 @@ def s3_settings(settings: Settings) -> S3Settings:
         domains=s3_domains(settings),
         version2=VersionTwo.ACCEPTED if proxy.s3_sigv2 else VersionTwo.REFUSED,
         put_bytes_max=proxy.s3_max_object_bytes,
+        customer_keys=customer_keys(settings),
         host_id=settings.node.name,
     )
+
+
+def customer_keys(settings: Settings) -> CustomerKeys:
+    """Return over which connections customers may send keys: see `proxy.s3_sse_c_over_http`."""
+    proxy = settings.proxy
+    if proxy.s3_sse_c_over_http == "loopback":
+        return CustomerKeys.ANY if is_loopback(proxy.bind) else CustomerKeys.TLS_ONLY
+    return CustomerKeys.ANY if proxy.s3_sse_c_over_http == "always" else CustomerKeys.TLS_ONLY
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def s3_domains(settings: Settings) -> tuple[str, ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from model.errors import NoSuchObject
+from model.errors import NoSuchContainer, NoSuchObject
 from model.listing import Page, Query
 from model.names import SYSTEM_ACCOUNT, ContainerPath, decode_name
 from model.stamp import stamp_ms
+from proxy.encryption.defaults import default_seal
 from proxy.encryption.key_manager import KeyManager
+from proxy.encryption.sealed import Seal
 from proxy.operations.containers import Containers
 from proxy.operations.listing import index_totals, list_index
 from proxy.operations.nodes import Nodes
@@ -45,9 +47,18 @@ class Colony:
         self.set_account = containers.set_account
         self.delete_account = containers.delete_account
 
+    async def _default_seal(self, path: ContainerPath) -> Seal | None:
+        try:
+            container = await self.container(path)
+        except NoSuchContainer:
+            # The write itself will be refused, unless the container has just been made.
+            return None
+        return default_seal(container.settings)
+
     def use_keys(self, keys: KeyManager) -> None:
         """Encrypt and decrypt by these keys from now on."""
         self._objects.keys = keys
+        self._objects.default_seal = self._default_seal
 
     @property
     def keys(self) -> KeyManager:

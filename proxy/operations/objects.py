@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final, NoReturn
@@ -29,7 +29,7 @@ from model.objects import (
 from model.stamp import Stamp, just_after, stamp_ms
 from objectd.contract import Outcome
 from proxy.encryption.key_manager import KeyManager, NoKeys
-from proxy.encryption.sealed import SSE
+from proxy.encryption.sealed import SSE, Seal
 from proxy.operations.body import ReceivedBody, receive
 from proxy.operations.listing import list_index
 from proxy.operations.manifests import Manifests, as_stored
@@ -65,6 +65,7 @@ class Objects:
         self.inline_bytes_max = inline_bytes_max
         self._manifests = Manifests(nodes)
         self.keys: KeyManager = NoKeys()
+        self.default_seal: Callable[[ContainerPath], Awaitable[Seal | None]] | None = None
 
     # Read.
 
@@ -148,8 +149,9 @@ class Objects:
         else:
             looked_up = False
         sealer = None
-        if new.seal is not None:
-            new, sealer = await begin_sealing(self.keys, path, new, new.seal)
+        seal = new.seal or await self._default_seal(path, new)
+        if seal is not None:
+            new, sealer = await begin_sealing(self.keys, path, new, seal)
         key = self._key(path)
         received = await receive(
             self.nodes, key, body, new.checksums, inline_bytes_max=self.inline_bytes_max, sealer=sealer
@@ -160,6 +162,12 @@ class Objects:
             return await self._store(path, key, new, received, looked_up=looked_up)
         finally:
             received.close()
+
+    async def _default_seal(self, path: ObjectPath, new: NewObject) -> Seal | None:
+        """Return how the container has an object encrypted whose writer says nothing of it."""
+        if path.container.startswith(HIDDEN) or new.manifest is not Manifest.NONE:
+            return None
+        return None if self.default_seal is None else await self.default_seal(path.parent)
 
     async def _check(self, path: ObjectPath, precondition: Precondition) -> None:
         looked_up = await self.look_up(path)
