@@ -14,6 +14,7 @@ from colonnade.cli_tell import config, env, restart, status, stop, version
 # Commands that other parts of the tree bring along: module and name of the click command.
 _FURTHER: Final = {
     "certificate": ("colonnade.certificate", "certificate"),
+    "keys": ("colonnade.keys", "keys"),
     "user": ("colonnade.users", "user"),
     "ring": ("colonnade.cli_ring", "ring"),
 }
