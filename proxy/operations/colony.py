@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from model.errors import NoSuchContainer, NoSuchObject
 from model.listing import Page, Query
 from model.names import SYSTEM_ACCOUNT, ContainerPath, decode_name
+from model.retention import OBJECT_LOCK, LockRule, unpack_rule
 from model.stamp import stamp_ms
 from proxy.encryption.defaults import default_seal
 from proxy.encryption.key_manager import KeyManager
@@ -31,6 +32,7 @@ class Colony:
         self.nodes = nodes
         self._objects = objects = Objects(nodes, inline_bytes_max=inline_bytes_max)
         self._containers = containers = Containers(nodes, cache_ms=container_cache_ms)
+        objects.default_lock = self._default_lock
         self.head_object = objects.head_object
         self.open_object = objects.open_object
         self.put_object = objects.put_object
@@ -54,6 +56,13 @@ class Colony:
             # The write itself will be refused, unless the container has just been made.
             return None
         return default_seal(container.settings)
+
+    async def _default_lock(self, path: ContainerPath) -> LockRule | None:
+        try:
+            container = await self.container(path)
+        except NoSuchContainer:
+            return None
+        return unpack_rule(container.settings.get(OBJECT_LOCK, b""))
 
     def use_keys(self, keys: KeyManager) -> None:
         """Encrypt and decrypt by these keys from now on."""

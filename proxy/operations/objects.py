@@ -32,6 +32,7 @@ from proxy.encryption.key_manager import KeyManager, NoKeys
 from proxy.encryption.sealed import SSE, Seal
 from proxy.operations.body import ReceivedBody, receive
 from proxy.operations.listing import list_index
+from proxy.operations.locking import DefaultLock, locked_sides
 from proxy.operations.manifests import Manifests, as_stored
 from proxy.operations.nodes import Nodes
 from proxy.operations.parts import read_parts
@@ -66,6 +67,7 @@ class Objects:
         self._manifests = Manifests(nodes)
         self.keys: KeyManager = NoKeys()
         self.default_seal: Callable[[ContainerPath], Awaitable[Seal | None]] | None = None
+        self.default_lock: DefaultLock | None = None
 
     # Read.
 
@@ -180,15 +182,16 @@ class Objects:
         value = pack_record(record)
         listed = row_value(record)
         row_key, guard = self._row_keys(path)
+        of_new = await locked_sides(self.default_lock, path, new.sides, stamp_ms(self.nodes.clock.next()))
 
         def updates(stamp: Stamp) -> tuple[Update, Update]:
-            sides = {name: (just_after(stamp), side) for name, side in new.sides.items()}
+            sides = {name: (just_after(stamp), side) for name, side in of_new.items()}
             entry = Entry(key, stamp, Kind.DATA, record.size, value, sides)
             row = Entry(row_key, stamp, Kind.DATA, record.size, listed)
             return Update(entry, received.payload, received.staged), Update(row, guard=guard)
 
         stamp = await self._write_stamped(path, updates, looked_up=looked_up)
-        return StoredObject(path, record, stamp, stamp, new.sides)
+        return StoredObject(path, record, stamp, stamp, of_new)
 
     async def post_object(self, path: ObjectPath, posted: PostedMetadata) -> StoredObject:
         """Replace an object's metadata, leaving its bytes. Raises NoSuchObject."""
@@ -213,11 +216,22 @@ class Objects:
         return updated
 
     async def set_side(
-        self, path: ObjectPath, name: str, value: bytes, *, version: str | None = None
+        self,
+        path: ObjectPath,
+        name: str,
+        value: bytes,
+        *,
+        version: str | None = None,
+        precondition: Precondition | None = None,
     ) -> None:
-        """Set a side register of an object, or of one version; empty removes it. Raises as `head_object`."""
+        """Set a side register of an object, or of one version; empty removes it.
+
+        `precondition` is called with that version. Raises as `head_object` does, and what it raises.
+        """
         _refuse_version(version)
-        await self.head_object(path)
+        stored = await self.head_object(path)
+        if precondition is not None:
+            precondition(stored)
         await self._write_sides(path, {name: value}, {})
 
     async def _write_sides(

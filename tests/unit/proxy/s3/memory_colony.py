@@ -124,9 +124,17 @@ class MemoryColony:
         return OpenObject(stored, data if small else None, read)
 
     async def set_side(
-        self, path: ObjectPath, name: str, value: bytes, *, version: str | None = None
+        self,
+        path: ObjectPath,
+        name: str,
+        value: bytes,
+        *,
+        version: str | None = None,
+        precondition: Precondition | None = None,
     ) -> None:
-        stored = await self.head_object(path)
+        stored = await self.head_object(path, version=version)
+        if precondition is not None:
+            precondition(stored)
         sides = {**stored.sides, name: value}
         changed = StoredObject(
             path, stored.record, stored.stamp, stored.modified, {n: v for n, v in sides.items() if v}
