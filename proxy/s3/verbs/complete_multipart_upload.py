@@ -115,10 +115,9 @@ def _result(call: Call, stored: StoredObject) -> Response:
 
 
 def _check_key(call: Call, path: ContainerPath, upload: Upload) -> None:
-    """Refuse a key other than the upload's, and none where the client has named a checksum, as AWS does."""
+    """Refuse a request without the customer's key that the upload was begun with, or with another."""
     key = encryption.customer_key(call, call.request.headers)
-    if key is not None or upload.named:
-        open_customers(call.object(path), sealed_of(upload.stored.record.extra), key)
+    open_customers(call.object(path), sealed_of(upload.stored.record.extra), key)
 
 
 def _read_parts(body: bytes, parts_max: int) -> list[_Named]:
