@@ -18,7 +18,7 @@ PYTEST_ARGS ?=
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 
 # Programs of the system, each named as its Debian package.
-TEST_PROGRAMS := faketime wrk
+TEST_PROGRAMS := faketime restic wrk
 
 # One resolution for every supported Python, each archive by hash, and no word of where it came from.
 UV_VERSION := 0.13.8
