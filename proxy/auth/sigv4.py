@@ -289,13 +289,13 @@ def _parse_head(head: str) -> Scope:
     credential, signed = found.get("Credential"), found.get("SignedHeaders")
     if not credential or not signed:
         raise _malformed("it lacks Credential or SignedHeaders.")
-    scope = _parse_credential(credential, signed)
+    scope = parse_credential(credential, signed)
     if isinstance(scope, str):
         raise _malformed(scope)
     return scope
 
 
-def _parse_credential(credential: str, signed: str) -> Scope | str:
+def parse_credential(credential: str, signed: str) -> Scope | str:
     """Return the scope of a credential, or what is wrong with it."""
     parts = credential.rsplit("/", 4)
     if len(parts) != 5 or not parts[0]:
@@ -358,7 +358,7 @@ def _query_claim(query: dict[str, str], headers: Headers) -> Claim:
         ) from None
     if algorithm != ALGORITHM:
         raise _bad_query(f'X-Amz-Algorithm only supports "{ALGORITHM}"')
-    scope = _parse_credential(credential, signed)
+    scope = parse_credential(credential, signed)
     if isinstance(scope, str):
         raise _bad_query(f"Error parsing the X-Amz-Credential parameter; {scope}")
     signed_ms = parse_amz_date(amz_date)

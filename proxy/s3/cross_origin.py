@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 async def rules_of(services: Services, bucket: str, user: User | None) -> Rules:
     """Return the CORS rules of a bucket, none where it has none. Raises NoSuchContainer, Unavailable."""
+    _, _, bucket = bucket.rpartition(":")
     account = await services.buckets.account_of(bucket, user)
     if account is None:
         if user is None:

@@ -42,6 +42,7 @@ from proxy.s3.verbs.list_objects_v2 import list_objects_v2
 from proxy.s3.verbs.list_parts import list_parts_of_upload
 from proxy.s3.verbs.object_acl import get_object_acl, put_object_acl
 from proxy.s3.verbs.object_tagging import delete_object_tagging, get_object_tagging, put_object_tagging
+from proxy.s3.verbs.post_object import post_object
 from proxy.s3.verbs.preflight import preflight
 from proxy.s3.verbs.put_object import put_object
 from proxy.s3.verbs.unconfigured import (
@@ -87,6 +88,7 @@ SERVED: Final[Mapping[Op, Verb]] = {
     Op.LIST_OBJECTS: list_objects,
     Op.LIST_OBJECTS_V2: list_objects_v2,
     Op.LIST_PARTS: list_parts_of_upload,
+    Op.POST_OBJECT: post_object,
     Op.PREFLIGHT: preflight,
     Op.PUT_BUCKET_ACL: put_bucket_acl,
     Op.PUT_BUCKET_ENCRYPTION: put_bucket_encryption,

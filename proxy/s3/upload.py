@@ -153,6 +153,12 @@ def read_upload(call: Call, *, bytes_max: int) -> Upload:
     return Upload(body, promises.algorithms(), promises.verify, promises.algorithm)
 
 
+def read_unframed(call: Call, body: BodyStream) -> Upload:
+    """Return a body that another part of the request carries, held against the request's headers."""
+    promises = _Promises(call, None, None)
+    return Upload(body, promises.algorithms(), promises.verify, promises.algorithm)
+
+
 class Stated(Enum):
     """What a checksum header of a request speaks of."""
 
