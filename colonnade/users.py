@@ -85,7 +85,7 @@ def user() -> None:
 )
 @click.option("--admin", is_flag=True, help=f"The same as --role {ADMIN}: owns the account.")
 @click.option("--name", "display_name", default="", help="Shown as the owner of buckets.")
-@click.option("--email", default="")
+@click.option("--email", default="", help="By which ACLs may name the user; one user's only.")
 @click.option(
     "--expires", "expires_s", type=_MOMENT, default="never", help="30d, 12h, an ISO date, or never."
 )
@@ -178,22 +178,31 @@ def passwd(user_id: str, password: str | None, password_stdin: bool, data: Path,
 @click.argument("user_id", metavar="ACCOUNT:NAME")
 @click.option("--role", "roles", multiple=True, help="All roles from now on; repeatable.")
 @click.option("--expires", type=_MOMENT, help="30d, 12h, an ISO date, or never.")
+@click.option("--email", help="By which ACLs may name the user; empty for none.")
 @click.option("--disable", "standing", flag_value="disabled", help="Shut the user out, tokens and keys too.")
 @click.option("--enable", "standing", flag_value="enabled", help="Let the user in again.")
 @data_option
 @json_option
 def set_user(
-    user_id: str, roles: tuple[str, ...], expires: int | None, standing: str | None, data: Path, as_json: bool
+    user_id: str,
+    roles: tuple[str, ...],
+    expires: int | None,
+    email: str | None,
+    standing: str | None,
+    data: Path,
+    as_json: bool,
 ) -> None:
-    """Change a user's roles, expiry or standing."""
-    if not roles and expires is None and standing is None:
-        raise click.UsageError("nothing to set: name --role, --expires, --disable or --enable")
+    """Change a user's roles, expiry, e-mail address or standing."""
+    if not roles and expires is None and email is None and standing is None:
+        raise click.UsageError("nothing to set: name --role, --expires, --email, --disable or --enable")
 
     async def work(directory: Directory) -> User:
         if roles:
             await directory.set_roles(user_id, roles)
         if expires is not None:
             await directory.set_expiry(user_id, expires)
+        if email is not None:
+            await directory.set_email(user_id, email)
         if standing == "disabled":
             await directory.disable_user(user_id)
         if standing == "enabled":

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 _REFERRER_WORDS: Final = (".r", ".ref", ".referer", ".referrer")
 _LISTINGS: Final = ".rlistings"
+_EVERYBODY: Final = "*:*"
 
 
 class AclKind(Enum):
@@ -106,6 +107,17 @@ def referrer_admitted(referrer: str, rules: tuple[str, ...]) -> bool:
     return admitted
 
 
+def without_public(acl: Acl) -> Acl:
+    """Return an ACL without what lets in everybody, or everybody who has signed in."""
+    return Acl((), acl.groups - {_EVERYBODY})
+
+
+def opens_to_public(acl: Acl) -> bool:
+    """Return whether an ACL lets in everybody, or everybody who has signed in."""
+    admits = any(not rule.startswith("-") for rule in acl.referrers)
+    return admits or _EVERYBODY in acl.groups
+
+
 def acl_groups(account: str, name: str, groups: frozenset[str]) -> frozenset[str]:
     """Return every group under which an ACL may name a user who is in further `groups`."""
     return groups | {
@@ -113,7 +125,7 @@ def acl_groups(account: str, name: str, groups: frozenset[str]) -> frozenset[str
         f"{account}:{name}",
         f"{account}:*",
         f"*:{name}",
-        "*:*",
+        _EVERYBODY,
     }
 
 

@@ -26,9 +26,11 @@ from proxy.identity.sealing import (
     verify_password,
 )
 from proxy.identity.users import (
+    EMAIL_BYTES_MAX,
     S3Key,
     StoredKey,
     User,
+    check_email,
     check_key_id,
     check_roles,
     pack_key,
@@ -42,6 +44,7 @@ from proxy.operations.colony import Colony
 
 _USER: Final = "user/"
 _KEY: Final = "key/"
+_EMAIL: Final = "email/"
 _KEEP_PASSWORD_MS: Final = 5 * 60 * 1000
 _VERIFY_AT_ONCE: Final = 2
 _CHANGE_TRIES: Final = 8
@@ -120,6 +123,14 @@ class Directory:
         user = await self.user(stored.user_id)
         return None if user is None else S3Key(stored.id, secret, user, stored.expires_s)
 
+    async def user_by_email(self, email: str) -> User | None:
+        """Return the user who may sign in and has an e-mail address, whatever its case, or None."""
+        if not email or len(email) > EMAIL_BYTES_MAX:
+            return None
+        kept = await self._vault.read(_EMAIL + email.lower())
+        user = None if kept is None else await self.user(kept.value.decode(), fresh=True)
+        return user if user is not None and user.email.lower() == email.lower() else None
+
     async def authenticate(self, user_id: str, password: str) -> User | None:
         """Return the user whose password this is, or None.
 
@@ -176,8 +187,12 @@ class Directory:
         email: str = "",
         expires_s: int = 0,
     ) -> User:
-        """Add a user; with an empty password nobody signs in by one. Raises AlreadyExists, InvalidName."""
+        """Add a user; with an empty password nobody signs in by one. Raises AlreadyExists, InvalidName.
+
+        An e-mail address belongs to one user of the colony; case does not matter in it.
+        """
         account, name = split_user_id(user_id)
+        await self._claim_email(user_id, check_email(email))
         user = User(
             account,
             name,
@@ -196,6 +211,38 @@ class Directory:
         self._users.forget(user_id)
         return user
 
+    async def _claim_email(self, user_id: str, email: str) -> None:
+        """Note whose an e-mail address is, before the user bears it. Raises AlreadyExists."""
+        if not email:
+            return
+        name = _EMAIL + email.lower()
+        kept = await self._vault.read(name)
+        if kept is None:
+            claim = self._vault.create(name, user_id.encode())
+        else:
+            holder = await self._load_user(kept.value.decode())
+            if holder is not None and holder.id != user_id and holder.email.lower() == email.lower():
+                raise AlreadyExists(f"{holder.id!r} has the e-mail address {email!r}")
+            claim = self._vault.replace(name, user_id.encode(), kept)
+        try:
+            await claim
+        except PreconditionFailed as error:
+            raise AlreadyExists(f"somebody else is just taking the e-mail address {email!r}") from error
+
+    async def set_email(self, user_id: str, email: str) -> User:
+        """Set a user's e-mail address, empty for none. Raises NoSuchUser, AlreadyExists, InvalidName."""
+        before = await self.find_user(user_id)
+        await self._claim_email(user_id, check_email(email))
+        changed = await self._change(user_id, lambda user: replace(user, email=email))
+        if before.email.lower() != email.lower():
+            await self._free_email(before)
+        return changed
+
+    async def _free_email(self, user: User) -> None:
+        kept = await self._vault.read(_EMAIL + user.email.lower()) if user.email else None
+        if kept is not None and kept.value.decode() == user.id:
+            await self._vault.remove(_EMAIL + user.email.lower())
+
     async def users(self, account: str = "") -> list[User]:
         """Return all users, or those of one account, by id."""
         rows = await self._vault.names(f"{_USER}{account}:" if account else _USER)
@@ -210,13 +257,14 @@ class Directory:
 
     async def remove_user(self, user_id: str) -> None:
         """Remove a user and its S3 keys. Raises NoSuchUser."""
-        await self.find_user(user_id)
+        user = await self.find_user(user_id)
         # The user first: without it none of its keys works, whatever happens next.
         await self._vault.remove(_USER + user_id)
         self._users.forget(user_id)
         for row in await self.keys(user_id):
             await self._vault.remove(_KEY + row.id)
             self._keys.forget(row.id)
+        await self._free_email(user)
 
     async def set_password(self, user_id: str, password: str) -> User:
         """Set a user's password; tokens given before end. Raises NoSuchUser."""

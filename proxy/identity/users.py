@@ -31,6 +31,7 @@ ROLES: Final = (ADMIN, RESELLER_ADMIN, RESELLER_READER, MEMBER)
 
 _USER_NAME_BYTES_MAX: Final = 256
 _KEY_ID_BYTES_MAX: Final = 512
+EMAIL_BYTES_MAX: Final = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,17 @@ def check_key_id(key_id: str) -> str:
     if any(mark in key_id for mark in "/, \t\r\n"):
         raise InvalidName("an access key holds no slash, comma or space")
     return key_id
+
+
+def check_email(email: str) -> str:
+    """Return an e-mail address, or nothing. Raises InvalidName where it is no address."""
+    if not email:
+        return ""
+    check_name(email, what="e-mail address", bytes_max=EMAIL_BYTES_MAX)
+    local, _, domain = email.rpartition("@")
+    if not local or not domain or any(mark in email for mark in '/, "\t\r\n'):
+        raise InvalidName(f"{email!r} is no e-mail address")
+    return email
 
 
 def check_roles(roles: Iterable[str]) -> frozenset[str]:

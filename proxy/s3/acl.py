@@ -22,6 +22,7 @@ from proxy.s3.xml_write import Grantee
 
 if TYPE_CHECKING:
     from proxy.http.messages import Headers
+    from proxy.identity.users import User
 
 FORMAT_VERSION: Final = 1
 GRANTS_MAX: Final = 100
@@ -29,6 +30,7 @@ ALL_USERS: Final = "http://acs.amazonaws.com/groups/global/AllUsers"
 AUTHENTICATED_USERS: Final = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
 LOG_DELIVERY: Final = "http://acs.amazonaws.com/groups/s3/LogDelivery"
 _GROUPS: Final = frozenset((ALL_USERS, AUTHENTICATED_USERS, LOG_DELIVERY))
+_PUBLIC: Final = frozenset((ALL_USERS, AUTHENTICATED_USERS))
 
 
 class Permission(StrEnum):
@@ -51,25 +53,42 @@ class AccessList:
     owner: str
     grants: tuple[Grant, ...]
 
-    def allows(self, user_id: str | None, wanted: Permission) -> bool:
-        """Whether a user (None for anonymous) may do what is wanted."""
-        if user_id is not None and user_id == self.owner and wanted in _OWNERS_ALWAYS:
+    def allows(self, user: User | None, wanted: Permission) -> bool:
+        """Whether a user (None for anonymous) may do what is wanted.
+
+        Whoever owns an account gets what its users are granted.
+        """
+        if wanted in _OWNERS_ALWAYS and _stands_for(user, self.owner):
             return True
         return any(
-            permission in (wanted, Permission.FULL_CONTROL) and _includes(who, user_id)
+            permission in (wanted, Permission.FULL_CONTROL) and _includes(who, user)
             for who, permission in self.grants
         )
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the list opens anything to everybody, or to everybody who has signed in."""
+        return any(who.uri in _PUBLIC for who, _ in self.grants)
 
 
 _OWNERS_ALWAYS: Final = (Permission.READ_ACP, Permission.WRITE_ACP)
 
 
-def _includes(who: Grantee, user_id: str | None) -> bool:
+def _includes(who: Grantee, user: User | None) -> bool:
     if who.uri == ALL_USERS:
         return True
-    if user_id is None:
+    if user is None:
         return False
-    return who.uri == AUTHENTICATED_USERS or (bool(who.id) and who.id == user_id)
+    return who.uri == AUTHENTICATED_USERS or (bool(who.id) and _stands_for(user, who.id))
+
+
+def _stands_for(user: User | None, user_id: str) -> bool:
+    return user is not None and (user.id == user_id or user.owns(user_id.partition(":")[0]))
+
+
+def without_public(listed: AccessList) -> AccessList:
+    """Return a list without its grants to everybody, or to everybody who has signed in."""
+    return AccessList(listed.owner, tuple(grant for grant in listed.grants if grant[0].uri not in _PUBLIC))
 
 
 def private(owner: str) -> AccessList:
@@ -104,7 +123,7 @@ def canned(name: str, owner: str, bucket_owner: str) -> AccessList:
     return AccessList(owner, tuple(grants))
 
 
-_GRANT_HEADERS: Final = {
+GRANT_HEADERS: Final = {
     "x-amz-grant-read": Permission.READ,
     "x-amz-grant-write": Permission.WRITE,
     "x-amz-grant-read-acp": Permission.READ_ACP,
@@ -116,7 +135,7 @@ _GRANT_HEADERS: Final = {
 def from_headers(headers: Headers, owner: str, bucket_owner: str) -> AccessList | None:
     """Return the list that headers ask for, or None where they name none. Raises S3Error."""
     name = headers.get("x-amz-acl")
-    given = [(header, what) for header, what in _GRANT_HEADERS.items() if header in headers]
+    given = [(header, what) for header, what in GRANT_HEADERS.items() if header in headers]
     if name and given:
         raise S3Error("InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
     if name:
@@ -136,8 +155,8 @@ def _grantees(header: str, text: str) -> Iterable[Grantee]:
                 yield Grantee(id=value)
             case "uri" if value in _GROUPS:
                 yield Grantee(uri=value)
-            case "emailaddress":
-                raise S3Error("NotImplemented", "Grants to an e-mail address are not implemented")
+            case "emailaddress" if value:
+                yield Grantee(email=value)
             case _:
                 raise invalid_argument(header, text, "Argument format not recognized")
 
@@ -168,8 +187,8 @@ def _grant(node: xml_read.Node) -> Grant:
             return Grantee(uri=who.value("URI")), Permission(permission)
         case "Group":
             raise invalid_argument("Grantee/URI", who.value("URI"), "Invalid group uri")
-        case "AmazonCustomerByEmail":
-            raise S3Error("NotImplemented", "Grants to an e-mail address are not implemented")
+        case "AmazonCustomerByEmail" if who.value("EmailAddress"):
+            return Grantee(email=who.value("EmailAddress")), Permission(permission)
         case _:
             raise S3Error("MalformedACLError")
 
@@ -182,7 +201,7 @@ def _bounded(owner: str, grants: Iterable[Grant]) -> AccessList:
 
 
 def pack(acl: AccessList) -> bytes:
-    """Return the register of a list."""
+    """Return the register of a list whose grantees have ids."""
     grants = [(who.id, who.uri, str(what)) for who, what in acl.grants]
     packed: bytes = msgpack.packb((FORMAT_VERSION, acl.owner, grants), unicode_errors="surrogateescape")
     return packed

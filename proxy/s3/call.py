@@ -29,6 +29,12 @@ class KeyDirectory(Protocol):
     async def key(self, access_key_id: str) -> S3Key | None:
         """Return a key that may be used, or None."""
 
+    async def user(self, user_id: str) -> User | None:
+        """Return a user who may sign in, or None."""
+
+    async def user_by_email(self, email: str) -> User | None:
+        """Return the user who may sign in and has an e-mail address, or None."""
+
 
 class VersionTwo(Enum):
     """What becomes of requests signed by version 2."""
@@ -121,6 +127,14 @@ class Call:
         if user is not None and user.id == owner_id and user.display_name:
             return Owner(owner_id, user.display_name)
         return Owner(owner_id, owner_id)
+
+    async def named_owner(self, owner_id: str) -> Owner:
+        """Return a user as XML shows it, by display name where there is one."""
+        shown = self.show_owner(owner_id)
+        if shown.display_name != owner_id or not owner_id or owner_id == self.user_id:
+            return shown
+        user = await self.services.directory.user(owner_id)
+        return Owner(owner_id, user.display_name) if user is not None and user.display_name else shown
 
     def number(self, name: str, default: int, *, limit: int) -> int:
         """Return a whole number of the query, cut to a limit. Raises S3Error InvalidArgument."""

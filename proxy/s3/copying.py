@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from model.errors import NoSuchObject
+from model.names import ContainerPath
 from proxy.auth.query import decode
 from proxy.operations.types import BodySource, HeldBody, OpenObject, StreamedBody
 from proxy.ranges import Span, parse_range
 from proxy.s3 import encryption
-from proxy.s3.access import enter_to_read, object_allows
+from proxy.s3.access import Deed, check_object, enter_to_read, may_also
 from proxy.s3.acl import Permission
+from proxy.s3.actions import GET_OBJECT, GET_OBJECT_TAGGING, PUT_OBJECT_TAGGING
 from proxy.s3.call import Call
 from proxy.s3.conditional import check_source
 from proxy.s3.errors import S3Error, invalid_argument
@@ -51,12 +53,27 @@ async def open_source(call: Call, source: SourceName) -> OpenObject:
         opened = await call.colony.open_object(path.object(source.key), customer_key=key)
     except NoSuchObject:
         raise await absent(call, path, guard) from None
-    if not object_allows(call, guard, opened.stored, Permission.READ):
-        raise S3Error("AccessDenied")
+    deeds = [Deed(GET_OBJECT, source.key, _names_version(call))]
+    await check_object(call, guard, opened.stored, Permission.READ, deeds=deeds)
     if opened.locked is not None:
         raise opened.locked
     check_source(call.request.headers, opened.stored)
     return opened
+
+
+async def check_tags_copied(
+    call: Call, source: SourceName, opened: OpenObject, target: ContainerPath
+) -> None:
+    """Let on who may read the tags of the source and set those of the target. Raises S3Error AccessDenied."""
+    _, guard = await enter_to_read(call, source.bucket)
+    deeds = [Deed(GET_OBJECT_TAGGING, source.key, _names_version(call))]
+    await check_object(call, guard, opened.stored, None, deeds=deeds)
+    if not await may_also(call, target, PUT_OBJECT_TAGGING, wanted=Permission.WRITE):
+        raise S3Error("AccessDenied")
+
+
+def _names_version(call: Call) -> bool:
+    return "?versionId=" in call.request.headers["x-amz-copy-source"]
 
 
 def read_span(call: Call, opened: OpenObject) -> Span:

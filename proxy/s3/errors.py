@@ -42,6 +42,10 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "InternalError": (500, "We encountered an internal error. Please try again."),
     "InvalidAccessKeyId": (403, "The AWS Access Key Id you provided does not exist in our records."),
     "InvalidArgument": (400, "Invalid Argument"),
+    "InvalidBucketAclWithObjectOwnership": (
+        400,
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+    ),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidChunkSizeError": (403, "Only the last chunk is allowed to be so small."),
     "InvalidDigest": (400, "The Content-MD5 you specified is not valid."),
@@ -80,6 +84,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
         "The XML you provided was not well-formed or did not validate against our published schema",
     ),
     "MalformedPOSTRequest": (400, "The body of your POST request is not well-formed multipart/form-data."),
+    "MalformedPolicy": (400, "Invalid policy syntax."),
     "MalformedTrailerError": (400, "The request contained trailing data that was not well-formed."),
     "MalformedXML": (
         400,
@@ -146,6 +151,10 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     ),
     "SlowDown": (503, "Please reduce your request rate."),
     "UnexpectedContent": (400, "This request does not support content"),
+    "UnresolvableGrantByEmailAddress": (
+        400,
+        "The e-mail address you provided does not match any account on record.",
+    ),
     "UnsupportedSignature": (400, "The provided request is signed with an unsupported signature."),
     "XAmzContentSHA256Mismatch": (
         400,

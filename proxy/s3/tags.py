@@ -47,6 +47,14 @@ def from_xml(body: bytes | bytearray | memoryview, *, count_max: int = TAGS_MAX)
     return check(tags, count_max=count_max)
 
 
+def seen_in(body: bytes) -> dict[str, str]:
+    """Return the tags of a Tagging document as policies see them: none of one that will be refused."""
+    try:
+        return from_xml(body)
+    except S3Error:
+        return {}
+
+
 def check(tags: dict[str, str], *, count_max: int) -> dict[str, str]:
     """Return tags that keep the limits. Raises S3Error InvalidTag or BadRequest."""
     if len(tags) > count_max:

@@ -7,7 +7,7 @@ arrive as the verb wants them shown (percent-encoded for encoding-type=url).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -99,10 +99,15 @@ def checksum_tags(checksums: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Grantee:
-    """Who is granted a permission: a user by id, or a group by URI."""
+    """Who is granted a permission: a user by id or e-mail address, or a group by URI.
+
+    `name` is shown beside an id; it grants nothing.
+    """
 
     id: str = ""
     uri: str = ""
+    email: str = ""
+    name: str = field(default="", compare=False)
 
 
 def access_control_policy(owner: Owner, grants: Sequence[tuple[Grantee, str]]) -> bytes:
@@ -114,7 +119,7 @@ def access_control_policy(owner: Owner, grants: Sequence[tuple[Grantee, str]]) -
 def _grantee(who: Grantee) -> str:
     if who.uri:
         return f'<Grantee {_INSTANCE} xsi:type="Group">{tag("URI", who.uri)}</Grantee>'
-    named = tag("ID", who.id) + tag("DisplayName", who.id)
+    named = tag("ID", who.id) + tag("DisplayName", who.name or who.id)
     return f'<Grantee {_INSTANCE} xsi:type="CanonicalUser">{named}</Grantee>'
 
 

@@ -15,9 +15,10 @@ from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
 from proxy.s3.conditional import of_write
-from proxy.s3.copying import body_of, open_source, read_source, read_span
+from proxy.s3.copying import body_of, check_tags_copied, open_source, read_source, read_span
 from proxy.s3.errors import S3Error, invalid_argument
 from proxy.s3.names import check_key
+from proxy.s3.ownership import owner_of_new
 from proxy.s3.upload import named_algorithm
 from proxy.s3.verbs.put_object import new_sides
 
@@ -41,9 +42,12 @@ async def copy_object(call: Call) -> Response:
             "the object's metadata, storage class, website redirect location or encryption attributes.",
         )
     span = read_span(call, opened)
+    if TAGS in opened.stored.sides and not _replaces(call, "x-amz-tagging-directive"):
+        await check_tags_copied(call, source, opened, path)
     container = await call.colony.container(path)
     new = replace(
         await _new_object(call, path, opened, replaces=replaces),
+        owner=owner_of_new(container, call.user, headers.get("x-amz-acl")),
         seal=encryption.wanted_seal(call, headers, container.settings),
     )
     stored = await call.colony.put_object(
@@ -80,7 +84,6 @@ async def _new_object(call: Call, path: ContainerPath, opened: OpenObject, *, re
         content_type=content_type,
         headers=kept,
         user=user,
-        owner=call.owner,
         checksums=(named_algorithm(headers) or _algorithm_of(record),),
         sides=sides,
     )

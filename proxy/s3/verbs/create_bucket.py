@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from model.containers import S3_ACL
+from model.containers import OWNERSHIP, S3_ACL
 from model.errors import NoSuchContainer
 from model.names import ContainerPath
 from proxy.http.messages import Response
-from proxy.s3 import acl, xml_read
+from proxy.s3 import acl, grants, xml_read
 from proxy.s3.call import Call, empty
-from proxy.s3.errors import S3Error
+from proxy.s3.errors import S3Error, invalid_argument
 from proxy.s3.names import is_bucket_name
+from proxy.s3.ownership import Ownership
 from proxy.s3.upload import read_whole
 
 _BODY_BYTES_MAX: Final = 64 * 1024
@@ -31,12 +32,22 @@ async def create_bucket(call: Call) -> Response:
     location = _location(await read_whole(call, _BODY_BYTES_MAX))
     if location and location != call.settings.region:
         raise S3Error("InvalidLocationConstraint", details={"LocationConstraint": location})
+    ownership = headers.get("x-amz-object-ownership")
+    if ownership and ownership not in list(Ownership):
+        raise invalid_argument("x-amz-object-ownership", ownership, "Invalid x-amz-object-ownership header")
     listed = acl.from_headers(headers, call.owner, call.owner)
-    settings = {} if listed is None else {S3_ACL: acl.pack(listed)}
+    if ownership == Ownership.ENFORCED and listed is not None and listed != acl.private(call.owner):
+        raise S3Error("InvalidBucketAclWithObjectOwnership")
+    settings = {}
+    if listed is not None:
+        listed = await grants.resolve(call, listed)
+        settings[S3_ACL] = acl.pack(listed)
+    if ownership:
+        settings[OWNERSHIP] = ownership.encode()
     path = ContainerPath(user.account, name)
     await _claim(call, path)
     if not await call.colony.create_container(path, user.id, {}):
-        await _created_before(call, path)
+        await _created_before(call, path, listed)
     if settings:
         await call.colony.set_container(path, settings)
     return empty(200, [("Location", f"/{name}")])
@@ -57,11 +68,17 @@ async def _claim(call: Call, path: ContainerPath) -> None:
     raise S3Error("BucketAlreadyExists", details={"BucketName": path.container})
 
 
-async def _created_before(call: Call, path: ContainerPath) -> None:
-    """Refuse to make one's own bucket again, but in us-east-1, where AWS answers as if it were new."""
+async def _created_before(call: Call, path: ContainerPath, listed: acl.AccessList | None) -> None:
+    """Refuse to make one's own bucket again, but in us-east-1, where AWS answers as if it were new.
+
+    With another ACL than it has it is refused there too: nothing is opened or closed by accident.
+    """
     container = await call.colony.container(path, fresh=True)
     if call.settings.region != "us-east-1" or container.record.owner != call.owner:
         raise S3Error("BucketAlreadyOwnedByYou", details={"BucketName": path.container})
+    held = acl.unpack(container.settings.get(S3_ACL, b""), container.record.owner)
+    if held != (listed or acl.private(call.owner)):
+        raise S3Error("BucketAlreadyExists", details={"BucketName": path.container})
 
 
 def _location(body: bytes) -> str:

@@ -10,8 +10,7 @@ from model.errors import ColonnadeError
 from model.names import ContainerPath
 from proxy.http.messages import Response
 from proxy.s3 import xml_read, xml_write
-from proxy.s3.access import enter
-from proxy.s3.acl import Permission
+from proxy.s3.access import enter_to_delete
 from proxy.s3.call import Call, xml
 from proxy.s3.conditional import delete_precondition
 from proxy.s3.errors import S3Error, to_s3
@@ -34,7 +33,7 @@ class _Wanted:
 
 async def delete_objects(call: Call) -> Response:
     """Delete up to 1,000 keys, and say of each what became of it."""
-    path = await enter(call, Permission.WRITE)
+    path, allows = await enter_to_delete(call)
     document = xml_read.parse(await read_whole(call, _BODY_BYTES_MAX), "Delete")
     wanted = [_read(node) for node in document.children("Object")]
     if not 1 <= len(wanted) <= KEYS_MAX:
@@ -45,6 +44,8 @@ async def delete_objects(call: Call) -> Response:
 
     async def one(item: _Wanted) -> str:
         async with gate:
+            if not allows(item.key, item.version):
+                return _refused(item, S3Error("AccessDenied"))
             return await _delete(call, path, item, quiet)
 
     results = await asyncio.gather(*map(one, wanted))
@@ -59,16 +60,19 @@ async def _delete(call: Call, path: ContainerPath, item: _Wanted, quiet: bool) -
         precondition = delete_precondition(etag=item.etag, size=item.size, modified=item.modified)
         await call.colony.delete_object(path.object(item.key), precondition=precondition)
     except ColonnadeError as error:
-        shown = to_s3(error)
-        return (
-            f"<Error>{xml_write.tag('Key', item.key)}"
-            + (xml_write.tag("VersionId", item.version) if item.version else "")
-            + f"<Code>{shown.code}</Code>{xml_write.tag('Message', shown.message)}</Error>"
-        )
+        return _refused(item, to_s3(error))
     if quiet:
         return ""
     version = xml_write.tag("VersionId", item.version) if item.version else ""
     return f"<Deleted>{xml_write.tag('Key', item.key)}{version}</Deleted>"
+
+
+def _refused(item: _Wanted, error: S3Error) -> str:
+    version = xml_write.tag("VersionId", item.version) if item.version else ""
+    return (
+        f"<Error>{xml_write.tag('Key', item.key)}{version}"
+        f"<Code>{error.code}</Code>{xml_write.tag('Message', error.message)}</Error>"
+    )
 
 
 def _read(node: xml_read.Node) -> _Wanted:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from model.errors import NoSuchObject
 from proxy.http.messages import Response
 from proxy.s3 import encryption
-from proxy.s3.access import enter_to_read, object_allows
+from proxy.s3.access import check_object, enter_to_read
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call
-from proxy.s3.errors import S3Error
 from proxy.s3.verbs.head_object import absent, check_version, describe
 
 
@@ -24,8 +23,7 @@ async def get_object(call: Call) -> Response:
     except NoSuchObject:
         raise await absent(call, path, guard) from None
     stored = opened.stored
-    if not object_allows(call, guard, stored, Permission.READ):
-        raise S3Error("AccessDenied")
+    await check_object(call, guard, stored, Permission.READ)
     if opened.locked is not None:
         raise opened.locked
     span, response = describe(call, stored)

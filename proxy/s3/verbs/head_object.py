@@ -10,7 +10,7 @@ from proxy.operations.sealing import check_customer_key
 from proxy.operations.types import Container, StoredObject
 from proxy.ranges import Span, content_range, parse_range
 from proxy.s3 import encryption, metadata
-from proxy.s3.access import enter_to_read, may_know_absence, object_allows
+from proxy.s3.access import check_object, enter_to_read, may_know_absence
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call
 from proxy.s3.conditional import answer_read
@@ -36,8 +36,7 @@ async def find_readable(call: Call) -> StoredObject:
         stored = await call.colony.head_object(call.object(path))
     except NoSuchObject:
         raise await absent(call, path, guard) from None
-    if not object_allows(call, guard, stored, Permission.READ):
-        raise S3Error("AccessDenied")
+    await check_object(call, guard, stored, Permission.READ)
     check_customer_key(stored, key)
     return stored
 
@@ -97,7 +96,10 @@ async def absent(call: Call, path: ContainerPath, guard: Container | None) -> S3
     Raises NoSuchContainer where the bucket is not there either.
     """
     await call.colony.container(path)
-    if not may_know_absence(call, guard):
+    if may_know_absence(call, guard):
+        return S3Error("NoSuchKey", details={"Key": call.key})
+    # What this process remembers of a bucket may be older than a grant: look again.
+    if not may_know_absence(call, await call.colony.container(path, fresh=True)):
         return S3Error("AccessDenied")
     return S3Error("NoSuchKey", details={"Key": call.key})
 

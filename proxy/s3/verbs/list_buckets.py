@@ -21,7 +21,10 @@ BUCKETS_MAX: Final = 10_000
 async def list_buckets(call: Call) -> Response:
     """List the asker's account: its buckets, and Swift containers whose names could be buckets."""
     user = call.user
-    if user is None or not user.owns(user.account):
+    if user is None:
+        # Who is nobody has no buckets.
+        return xml(_document(call, "", ""))
+    if not user.owns(user.account):
         raise S3Error("AccessDenied")
     wanted = call.number("max-buckets", BUCKETS_MAX, limit=BUCKETS_MAX)
     if wanted < 1:

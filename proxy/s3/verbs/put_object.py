@@ -12,7 +12,9 @@ from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, empty
 from proxy.s3.conditional import of_write
+from proxy.s3.grants import list_of_new
 from proxy.s3.names import check_key
+from proxy.s3.ownership import owner_of_new
 from proxy.s3.upload import Upload, read_upload
 
 
@@ -33,7 +35,7 @@ async def store(call: Call, path: ContainerPath, upload: Upload) -> StoredObject
         content_type=headers.get("content-type") or metadata.DEFAULT_TYPE,
         headers=metadata.read_headers(headers),
         user=metadata.read_user(headers),
-        owner=call.owner,
+        owner=owner_of_new(container, call.user, headers.get("x-amz-acl")),
         checksums=upload.algorithms,
         verify=upload.verify,
         sides=await new_sides(call, path),
@@ -56,9 +58,9 @@ async def new_sides(call: Call, path: ContainerPath) -> dict[str, bytes]:
     tagging = headers.get("x-amz-tagging")
     if tagging:
         sides[TAGS] = tags.pack(tags.from_header(tagging))
-    if "x-amz-acl" in headers or any(name.startswith("x-amz-grant-") for name, _ in headers.items()):
-        container = await call.colony.container(path)
-        listed = acl.from_headers(headers, call.owner, container.record.owner)
-        if listed is not None and listed != acl.private(call.owner):
-            sides[S3_ACL] = acl.pack(listed)
+    container = await call.colony.container(path)
+    owner = owner_of_new(container, call.user, headers.get("x-amz-acl"))
+    listed = await list_of_new(call, container, owner)
+    if listed is not None:
+        sides[S3_ACL] = acl.pack(listed)
     return sides

@@ -13,16 +13,12 @@ from proxy.s3.errors import S3Error
 from proxy.s3.router import Operation as Op
 
 NOT_CONFIGURED: Final[Mapping[Op, str]] = {
-    Op.GET_BUCKET_OWNERSHIP_CONTROLS: "OwnershipControlsNotFoundError",
-    Op.GET_BUCKET_POLICY: "NoSuchBucketPolicy",
-    Op.GET_BUCKET_POLICY_STATUS: "NoSuchBucketPolicy",
     Op.GET_BUCKET_REPLICATION: "ReplicationConfigurationNotFoundError",
     Op.GET_BUCKET_TAGGING: "NoSuchTagSet",
     Op.GET_BUCKET_WEBSITE: "NoSuchWebsiteConfiguration",
     Op.GET_OBJECT_LOCK_CONFIGURATION: "ObjectLockConfigurationNotFoundError",
     Op.GET_OBJECT_LEGAL_HOLD: "NoSuchObjectLockConfiguration",
     Op.GET_OBJECT_RETENTION: "NoSuchObjectLockConfiguration",
-    Op.GET_PUBLIC_ACCESS_BLOCK: "NoSuchPublicAccessBlockConfiguration",
     Op.GET_BUCKET_ANALYTICS_CONFIGURATION: "NoSuchConfiguration",
     Op.GET_BUCKET_INTELLIGENT_TIERING_CONFIGURATION: "NoSuchConfiguration",
     Op.GET_BUCKET_INVENTORY_CONFIGURATION: "NoSuchConfiguration",
@@ -54,12 +50,9 @@ EMPTY: Final[Mapping[Op, bytes]] = {
 
 REMOVALS: Final = frozenset(
     (
-        Op.DELETE_BUCKET_OWNERSHIP_CONTROLS,
-        Op.DELETE_BUCKET_POLICY,
         Op.DELETE_BUCKET_REPLICATION,
         Op.DELETE_BUCKET_TAGGING,
         Op.DELETE_BUCKET_WEBSITE,
-        Op.DELETE_PUBLIC_ACCESS_BLOCK,
     )
 )
 """To remove what is not there succeeds, as in AWS."""

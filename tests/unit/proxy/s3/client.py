@@ -54,6 +54,12 @@ class Directory:
     async def key(self, access_key_id: str) -> S3Key | None:
         return self.keys.get(access_key_id)
 
+    async def user(self, user_id: str) -> User | None:
+        return next((key.user for key in self.keys.values() if key.user.id == user_id), None)
+
+    async def user_by_email(self, email: str) -> User | None:
+        return next((key.user for key in self.keys.values() if key.user.email == email), None)
+
 
 class Client:
     """Requests of one user; `anonymous` ones go unsigned."""

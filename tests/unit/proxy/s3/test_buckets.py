@@ -116,6 +116,9 @@ def test_virtual_hosts_name_buckets() -> None:
     assert world.admin("GET", "/bucket/k").body == b"x"
 
 
+_REFUSALS = ("NotImplemented", "MalformedXML", "MalformedPolicy")
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
     [
@@ -136,7 +139,7 @@ def test_what_is_not_configured_is_said_by_name(world: World, query: str, code: 
     found = world.admin("GET", f"/bucket?{query}")
     assert (found.status, found.code) == (404, code)
     assert world.admin("GET", f"/nowhere?{query}").code == "NoSuchBucket"
-    assert world.admin("PUT", f"/bucket?{query}", b"<x/>").code in ("NotImplemented", "MalformedXML")
+    assert world.admin("PUT", f"/bucket?{query}", b"<x/>").code in _REFUSALS
 
 
 @pytest.mark.parametrize("query", ["versioning", "logging", "notification", "accelerate", "requestPayment"])
