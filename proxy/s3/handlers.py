@@ -53,6 +53,7 @@ from proxy.s3.verbs.ownership_controls import (
     get_bucket_ownership_controls,
     put_bucket_ownership_controls,
 )
+from proxy.s3.verbs.post_object import post_object
 from proxy.s3.verbs.preflight import preflight
 from proxy.s3.verbs.public_access_block import (
     delete_public_access_block,
@@ -110,6 +111,7 @@ SERVED: Final[Mapping[Op, Verb]] = {
     Op.LIST_OBJECTS_V2: list_objects_v2,
     Op.LIST_OBJECT_VERSIONS: list_object_versions,
     Op.LIST_PARTS: list_parts_of_upload,
+    Op.POST_OBJECT: post_object,
     Op.PREFLIGHT: preflight,
     Op.PUT_BUCKET_ACL: put_bucket_acl,
     Op.PUT_BUCKET_CORS: put_bucket_cors,
