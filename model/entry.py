@@ -127,6 +127,11 @@ def from_row(key: bytes, row: bytes) -> Entry:
         raise CorruptRecord(f"row cannot be decoded: {error}") from error
 
 
+def is_listed(kind: int) -> bool:
+    """Say whether a row of this kind counts as content of its index: an object, or a delete marker."""
+    return kind == Kind.DATA or kind == Kind.MARKER  # noqa: PLR1714  (a set costs more, on a hot path)
+
+
 def row_kind(row: bytes) -> int:
     """Return the kind of a row without decoding it."""
     return row[0] & 15

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -27,6 +28,8 @@ Scan = Callable[[bytes, bytes | None, int], Sequence[RawRow]]
 Reversed, the rows are those below `end`, last first. Tombstones may be among them. Fewer than
 `limit` rows mean that the range is exhausted."""
 
+NULL_MARKER: Final = b"null"
+"""Stands in a query for the null version of the name that is the marker."""
 _CHUNK_ROWS: Final = 4096
 _FIRST_CHUNK_ROWS: Final = 4
 """With a delimiter, what a leap over a common prefix may waste; doubled while no leap is made."""
@@ -36,12 +39,25 @@ _unpack_head: Final = ROW_HEAD.unpack_from
 _unpackb: Final = msgpack.unpackb
 
 
+class Shape(IntEnum):
+    """What a listing makes of the rows; the last two are the work of model.version_listing."""
+
+    NAMES = 0
+    """Every live row is shown, by its whole name: all that there is where versions never were."""
+    CURRENT = 1
+    """Of the versions of a name the current one is shown, unless that is a marker."""
+    VERSIONS = 2
+    """All versions and markers are shown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What a listing asks for; names in bytes, as they sort.
 
     `marker` is exclusive: names after it (before it where `reverse`); `end_marker` is exclusive too.
     A common prefix equal to the marker is not repeated. `inclusive_marker` admits the marker itself.
+    `version_marker` is for the shape VERSIONS alone: the stamp of a version, or NULL_MARKER, of the name
+    that is the marker, after which to go on.
     """
 
     prefix: bytes = b""
@@ -51,6 +67,8 @@ class Query:
     limit: int = 10_000
     reverse: bool = False
     inclusive_marker: bool = False
+    shape: Shape = Shape.NAMES
+    version_marker: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +148,7 @@ class _Walk:
         self.scan = scan
         self.query = query
         self.items: list[RawRow] = []
-        self.start, self.end = _bounds(query)
+        self.start, self.end = bounds(query)
 
     def page(self) -> Page:
         wanted = self.query.limit + 1
@@ -192,7 +210,8 @@ class _Walk:
             self.start = after if after is not None else (self.end or common + b"\xff" * 1024)
 
 
-def _bounds(query: Query) -> tuple[bytes, bytes | None]:
+def bounds(query: Query) -> tuple[bytes, bytes | None]:
+    """Return the first name that a listing may show, and the first after all of them (None: no bound)."""
     start, end = query.prefix, after_prefix(query.prefix) if query.prefix else None
     lower, upper = query.marker, query.end_marker
     if query.reverse:

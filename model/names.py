@@ -14,6 +14,8 @@ from model.entry import KEY_HEAD_BYTES, Table, make_key
 from model.errors import InvalidName
 from model.stamp import STAMP_BYTES, Stamp
 
+_INVERSE: Final = bytes(range(255, -1, -1))
+
 ACCOUNT_BYTES_MAX: Final = 256
 CONTAINER_BYTES_MAX: Final = 256
 OBJECT_BYTES_MAX: Final = 1024
@@ -107,7 +109,7 @@ def version_of_key(key: bytes) -> Stamp | None:
 
 def inverse(stamp: bytes) -> bytes:
     """Return the bitwise inverse of a stamp, so that the newest sorts first, or the stamp of an inverse."""
-    return bytes(255 - byte for byte in stamp)
+    return stamp.translate(_INVERSE)
 
 
 def index_key(digest: bytes, name: str, version: Stamp | None = None) -> bytes:

@@ -38,6 +38,7 @@ from objectd.contract import (
     RepairHint,
     RingReply,
     RowsReply,
+    VersionsWanted,
     pack_commit,
     pack_query,
     pack_read,
@@ -256,6 +257,23 @@ class NodeClient:
         payload too long for the reply or nil]; its body is the payload wanted by `span`.
         """
         return self.rpc.submit(Op.READ, pack_read(epoch, key, devices, ask, span), deadline_ms=deadline_ms)
+
+    def submit_versions(
+        self,
+        digest: bytes,
+        devices: Sequence[int],
+        wanted: VersionsWanted,
+        *,
+        ask: int,
+        epoch: int,
+        deadline_ms: int = DEADLINE_MS,
+    ) -> asyncio.Future[Reply]:
+        """Start a lookup of an object's versions on the first `ask` devices that work, without a task.
+
+        The reply's head has the fields of a `ToldVersions` for each device.
+        """
+        args = (epoch, digest, devices, ask, *wanted)
+        return self.rpc.submit(Op.VERSIONS, args, deadline_ms=deadline_ms)
 
     async def payload(
         self,

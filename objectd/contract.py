@@ -19,7 +19,7 @@ import msgpack
 
 from model.entry import Table
 from model.errors import BadRequest, CorruptRecord
-from model.listing import Page, Query, RawRow
+from model.listing import Page, Query, RawRow, Shape
 from model.stamp import ZERO, Stamp
 from objectd.store import (
     Buffer,
@@ -31,6 +31,17 @@ from objectd.store import (
     Outcome,
     Pending,
 )
+from objectd.wire_repair import (
+    DIGEST_BYTES,
+    Range,
+    RawEntry,
+    pack_digests,
+    pack_entries,
+    pack_ranges,
+    unpack_digests,
+    unpack_entries,
+    unpack_ranges,
+)
 from ring.epoch import Phase, epoch_of
 
 CONTRACT_VERSION: Final = 1
@@ -41,7 +52,6 @@ COMMIT_BYTES_MAX: Final = 6 * 1024 * 1024
 """All payloads of one commit; a frame holds 8 MiB."""
 ROWS_BYTES_MAX: Final = 4 * 1024 * 1024
 """Rows in one reply; a longer page is cut and says that more follow."""
-DIGEST_BYTES: Final = 16
 
 
 class Op(StrEnum):
@@ -49,6 +59,7 @@ class Op(StrEnum):
 
     COMMIT = "commit"
     READ = "read"
+    VERSIONS = "versions"
     ROWS = "rows"
     RAW_ROWS = "rows.raw"
     GROUPS = "groups"
@@ -191,6 +202,25 @@ def unpack_found(packed: Any) -> list[Found]:
     return [Found(device, row, payload_bytes) for device, row, payload_bytes in packed]
 
 
+class VersionsWanted(NamedTuple):
+    """Which entries of an object `versions` tells: of all keys with its digest, in order of key.
+
+    Those whose suffix comes after `after` (None: from the null version on), up to the first live version
+    at or behind `down_to`: that is as far as it takes to know the current one.
+    """
+
+    after: bytes | None = None
+    down_to: bytes = b""
+
+
+class ToldVersions(NamedTuple):
+    """What one device tells: suffix, row and payload bytes of each entry; `is_all` where none follow."""
+
+    device: int
+    entries: Sequence[tuple[bytes, bytes, int]]
+    is_all: bool
+
+
 # listings -----------------------------------------------------------------------------------------
 
 
@@ -225,17 +255,21 @@ class RawRows:
     exhausted: bool
 
 
+_SHAPES: Final = {int(shape): shape for shape in Shape}
+
+
 def pack_query(query: Query) -> tuple[Any, ...]:
     """Return a query as its fields in order."""
     return (
         query.prefix, query.delimiter, query.marker, query.end_marker, query.limit, query.reverse,
-        query.inclusive_marker,
+        query.inclusive_marker, int(query.shape), query.version_marker,
     )  # fmt: skip
 
 
 def unpack_query(packed: Sequence[Any]) -> Query:
     """Return the query of its fields."""
-    return Query(*packed)
+    plain: tuple[bytes, bytes, bytes, bytes, int, bool, bool] = tuple(packed[:7])
+    return Query(*plain, _SHAPES[packed[7]], packed[8])
 
 
 def pack_group(device: int, group: Group) -> tuple[int, int, int, bytes, int]:
@@ -276,23 +310,6 @@ def unpack_rows(packed: Buffer) -> list[RawRow]:
 # repair -------------------------------------------------------------------------------------------
 
 
-class Range(NamedTuple):
-    """A range of keys on one device, lo <= key < hi: how many entries, and the sum of their fingerprints."""
-
-    lo: bytes
-    hi: bytes
-    entry_count: int
-    digest: int
-
-
-class RawEntry(NamedTuple):
-    """An entry as one device holds it."""
-
-    key: bytes
-    row: bytes
-    payload_bytes: int
-
-
 class RepairHint(NamedTuple):
     """A write that some devices of this node should hold and did not take."""
 
@@ -317,54 +334,6 @@ class NodeStatus:
     devices: list[DeviceStatus]
     repairs_waiting: int
     filling: list[int] = field(default_factory=list)
-
-
-def pack_ranges(ranges: Iterable[Range]) -> list[Any]:
-    """Return ranges with their digests as bytes."""
-    return [(lo, hi, count, digest.to_bytes(DIGEST_BYTES, "big")) for lo, hi, count, digest in ranges]
-
-
-def unpack_ranges(packed: Iterable[Any]) -> list[Range]:
-    """Return ranges."""
-    return [Range(lo, hi, count, int.from_bytes(digest, "big")) for lo, hi, count, digest in packed]
-
-
-def pack_digests(digests: Mapping[int, int]) -> bytes:
-    """Return partition digests as 4 bytes of partition and 16 of digest each, in order of partition."""
-    return b"".join(
-        partition.to_bytes(4, "big") + digests[partition].to_bytes(DIGEST_BYTES, "big")
-        for partition in sorted(digests)
-    )
-
-
-def unpack_digests(packed: Buffer) -> dict[int, int]:
-    """Return partition digests. Raises CorruptRecord."""
-    raw = bytes(packed)
-    step = 4 + DIGEST_BYTES
-    if len(raw) % step:
-        raise CorruptRecord("partition digests of a broken length")
-    return {
-        int.from_bytes(raw[at : at + 4], "big"): int.from_bytes(raw[at + 4 : at + step], "big")
-        for at in range(0, len(raw), step)
-    }
-
-
-def pack_entries(entries: Sequence[tuple[bytes, bytes, int]]) -> bytes:
-    """Return entries as a flat msgpack array of key, row, payload bytes, …"""
-    flat: list[object] = []
-    for entry in entries:
-        flat += entry
-    packed: bytes = msgpack.packb(flat)
-    return packed
-
-
-def unpack_entries(packed: Buffer) -> list[RawEntry]:
-    """Return the entries of a flat array. Raises CorruptRecord."""
-    try:
-        flat = iter(msgpack.unpackb(packed))
-        return [RawEntry(*fields) for fields in zip(flat, flat, flat, strict=True)]
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise CorruptRecord(f"entries cannot be decoded: {error}") from error
 
 
 def pack_changes(changes: Iterable[Change]) -> list[Any]:
@@ -465,6 +434,8 @@ __all__ = [
     "RingReply",
     "RowsReply",
     "Stamp",
+    "ToldVersions",
+    "VersionsWanted",
     "check_table",
     "epoch_of",
     "pack_changes",

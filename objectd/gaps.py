@@ -11,13 +11,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from model.entry import Kind
+from model.entry import is_listed
 from model.listing import RawRow
 
 RUN_ROWS_MIN: Final = 512
 """Shorter runs of tombstones cost less to walk over than to remember."""
 GAPS_MAX: Final = 64
-_DATA: Final = int(Kind.DATA)
 
 
 class Gaps:
@@ -126,4 +125,4 @@ class Runs:
 
 
 def _is_live(item: RawRow) -> bool:
-    return item[1][0] & 15 == _DATA
+    return is_listed(item[1][0] & 15)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from model.entry import KEY_HEAD_BYTES, Table, from_row, make_key, merge
-from model.listing import Page, Query, RawRow, Scan, after_prefix, list_page
+from model.listing import Page, Query, RawRow, Scan, after_prefix
+from model.version_listing import shaped_page
 from objectd.gaps import Gaps, Runs
 from objectd.store import Store
 
@@ -31,7 +32,7 @@ class Walk:
         """Return the page, or None where it takes more than `rows_max` rows to see."""
         self._rows_left = rows_max
         try:
-            page = list_page(self._scan, self._query)
+            page = shaped_page(self._scan, self._query)
         except _Far:
             return None
         if self._seen is not None and self._follows:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kit.clock import wall_clock_ms
-from model.entry import Entry, Kind, Table, fingerprint, merge
+from model.entry import Entry, Kind, Table, fingerprint, is_listed, merge
 from model.errors import CorruptRecord, DeviceFailed, DeviceFull
 from model.stamp import Stamp
 from objectd.decide import empties_container, outcome_of, partition_of_key, suffix_of
@@ -317,7 +317,7 @@ class MemoryStore:
         if entry.key[0] == Table.INDEX:
             totals = self._totals.setdefault(entry.digest, _Totals())
             totals.digest = (totals.digest + mark) % _DIGEST_MODULUS
-            if entry.kind is Kind.DATA:
+            if is_listed(entry.kind):
                 totals.count += sign
                 totals.bytes += sign * entry.size
 

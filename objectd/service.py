@@ -69,6 +69,7 @@ class NodeService:
         plain: dict[Op, Handler] = {
             Op.COMMIT: self._commits.commit,
             Op.READ: self._reads.read,
+            Op.VERSIONS: self._reads.versions,
             Op.PAYLOAD: self._reads.payload,
             Op.ROWS: self._listings.rows,
             Op.RAW_ROWS: self._listings.raw_rows,

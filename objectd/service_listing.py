@@ -14,7 +14,7 @@ from typing import Final
 
 from kit.rpc import Reply
 from kit.rpc_server import Call
-from model.entry import Kind, row_kind
+from model.entry import is_listed, row_kind
 from model.errors import DeviceFailed
 from model.listing import Page, Query
 from objectd.contract import (
@@ -85,7 +85,7 @@ class Listings:
         if known.sequence > group.last_change or not 0 < len(lines) < CATCH_UP_MAX:
             del self._state.gaps[device, digest]
             return None
-        known.cut(line.name for line in lines if row_kind(line.row) == Kind.DATA)
+        known.cut(line.name for line in lines if is_listed(row_kind(line.row)))
         known.sequence = group.last_change
         return known
 

@@ -11,16 +11,22 @@ from typing import Any, Final, NamedTuple
 
 from kit.rpc import Reply
 from kit.rpc_server import Call
-from model.entry import Kind
+from model.entry import Kind, is_listed
 from model.errors import Absent, CorruptRecord, DeviceFailed, NoSuchObject
+from model.names import object_key
 from model.stamp import Stamp
-from objectd.contract import INLINE_BYTES_MAX
+from objectd.contract import INLINE_BYTES_MAX, ToldVersions, VersionsWanted
+from objectd.decide import after_keys, suffix_of
 from objectd.service_state import NodeState
-from objectd.store import Buffer, Held
+from objectd.store import Buffer, Held, Store
 
 BAD_COPY: Final = -1
 """Stands for the payload's length where a device's copy is bad."""
 _ATTEMPTS_MAX: Final = 4
+VERSIONS_MAX: Final = 2_000
+"""Entries of one object in one reply, at most about: behind removed versions the next call goes on."""
+QUARANTINED_MAX: Final = 100_000
+_FIRST_VERSIONS: Final = 4
 
 
 class _Wanted(NamedTuple):
@@ -145,6 +151,23 @@ class Reads:
             return device, payload
         return None, b""
 
+    def versions(self, call: Call) -> Reply:
+        """Tell the entries that decide which version of an object is the current one."""
+        epoch, digest, devices, ask, after, down_to = call.args
+        self._state.check_epoch(epoch)
+        told: list[ToldVersions] = []
+        for device in devices:
+            if len(told) >= ask:
+                break
+            store = self._state.readable.get(device)
+            if store is None:
+                continue
+            try:
+                told.append(_tell_versions(store, digest, VersionsWanted(after, down_to)))
+            except (DeviceFailed, CorruptRecord):
+                continue
+        return Reply(told)
+
     async def payload(self, call: Call) -> Reply:
         """Stream one device's own copy of a payload; its length in bytes goes before it."""
         epoch, device, key, stamp, offset, length = call.args
@@ -166,6 +189,31 @@ class Reads:
             await call.send(piece)
             piece = await anext(pieces, None)
         return Reply(span_bytes)
+
+
+def _tell_versions(store: Store, digest: bytes, wanted: VersionsWanted) -> ToldVersions:
+    first = object_key(digest)
+    start, end = first if wanted.after is None else first + wanted.after + b"\0", after_keys(first)
+    # Scans leave out what was lost to damage, yet no reader may go back in time.
+    lost = [key for key in store.quarantined(QUARANTINED_MAX) if start <= key < end]
+    told: list[tuple[bytes, bytes, int]] = []
+    chunk = _FIRST_VERSIONS
+    while True:
+        rows = store.rows(start, end, chunk)
+        exhausted = len(rows) < chunk
+        keys = [key for key, _ in rows]
+        if lost:
+            keys = sorted({*keys, *(key for key in lost if exhausted or key < keys[-1])})
+        for key in keys:
+            if key < start or (held := store.get(key)) is None:
+                continue
+            suffix = suffix_of(key)
+            told.append((suffix, held.entry.to_row(), held.payload_bytes))
+            if suffix and suffix >= wanted.down_to and is_listed(held.entry.kind):
+                return ToldVersions(store.device_id, told, is_all=False)
+        if exhausted or len(told) >= VERSIONS_MAX:
+            return ToldVersions(store.device_id, told, is_all=exhausted)
+        start, chunk = keys[-1] + b"\0", 4 * chunk
 
 
 def _plan(found: list[Any], held: Sequence[tuple[int, Held]], offset: int, length: int) -> Reply | _Wanted:

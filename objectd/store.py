@@ -99,8 +99,9 @@ class Held:
 class Group:
     """Totals of one index (all INDEX rows under one placement digest) on one device.
 
-    `count` and `bytes` are of live rows; `digest` sums the fingerprints of all rows, tombstones too:
-    equal digests mean equal rows. `last_change` is the sequence of the newest change.
+    `count` and `bytes` are of live rows, of every version and delete marker; `digest` sums the
+    fingerprints of all rows, tombstones too: equal digests mean equal rows. `last_change`
+    is the sequence of the newest change.
     """
 
     count: int = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from model.entry import Entry, Kind, Table, merge, row_kind
+from model.entry import Entry, Kind, Table, is_listed, merge, row_kind
 from model.stamp import ZERO, Stamp
 from objectd.decide import empties_container, index_range, outcome_of
 from objectd.disk.index import Index
@@ -185,8 +185,8 @@ class Group:
         start, end = index_range(digest)
         for effect in self.effects:
             if start <= effect.key < end:
-                count += effect.new is not None and effect.new.entry.kind is Kind.DATA
-                count -= effect.old is not None and effect.old.entry.kind is Kind.DATA
+                count += effect.new is not None and is_listed(effect.new.entry.kind)
+                count -= effect.old is not None and is_listed(effect.old.entry.kind)
         return count
 
     def _append_row(

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from model.entry import KEY_HEAD_BYTES, Entry, Kind, Table, fingerprint, from_row
+from model.entry import KEY_HEAD_BYTES, Entry, Table, fingerprint, from_row, is_listed
 from model.stamp import Stamp
 from objectd.decide import partition_of_key
 from objectd.disk.index import Index, IndexBatch, Meta, VolumeState
@@ -215,10 +215,10 @@ class Applier:
             return
         digest = key[1:KEY_HEAD_BYTES]
         totals = self._totals_of(digest)
-        if new is not None and new.entry.kind is Kind.DATA:
+        if new is not None and is_listed(new.entry.kind):
             totals[0] += 1
             totals[1] += new.entry.size
-        if old is not None and old.entry.kind is Kind.DATA:
+        if old is not None and is_listed(old.entry.kind):
             totals[0] -= 1
             totals[1] -= old.entry.size
         totals[2] = (totals[2] + delta) % _DIGEST_MODULUS

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from model.containers import Versioning
 from model.errors import NoSuchContainer, NoSuchObject
-from model.listing import Page, Query
+from model.listing import Page, Query, Shape
 from model.names import SYSTEM_ACCOUNT, ContainerPath, decode_name
 from model.retention import OBJECT_LOCK, LockRule, unpack_rule
 from model.stamp import stamp_ms
@@ -13,10 +15,13 @@ from proxy.encryption.defaults import default_seal
 from proxy.encryption.key_manager import KeyManager
 from proxy.encryption.sealed import Seal
 from proxy.operations.containers import Containers
+from proxy.operations.deletion import Deletions
 from proxy.operations.listing import index_totals, list_index
+from proxy.operations.look_up import LookUps
 from proxy.operations.nodes import Nodes
 from proxy.operations.objects import Objects
-from proxy.operations.types import AccountTotals, HeldBody, NewObject, Totals
+from proxy.operations.types import AccountTotals, HeldBody, NewObject, Totals, VersionPage, VersionQuery
+from proxy.operations.version_listing import list_versions
 
 _BUCKETS = ContainerPath(SYSTEM_ACCOUNT, "\0buckets")
 _PAGE_ROWS = 10_000
@@ -30,19 +35,20 @@ class Colony:
     ) -> None:
         """Serve from these nodes; see proxy.operations.objects and .containers for the limits."""
         self.nodes = nodes
-        self._objects = objects = Objects(nodes, inline_bytes_max=inline_bytes_max)
         self._containers = containers = Containers(nodes, cache_ms=container_cache_ms)
+        self._look_ups = look_ups = LookUps(nodes, containers)
+        self._objects = objects = Objects(look_ups, inline_bytes_max=inline_bytes_max)
         objects.default_lock = self._default_lock
         self.head_object = objects.head_object
         self.open_object = objects.open_object
         self.put_object = objects.put_object
         self.post_object = objects.post_object
         self.set_side = objects.set_side
-        self.delete_object = objects.delete_object
-        self.list_versions = objects.list_versions
+        self.delete_object = Deletions(look_ups).delete_object
         self.container = containers.container
         self.create_container = containers.create_container
         self.set_container = containers.set_container
+        self.set_versioning = containers.set_versioning
         self.delete_container = containers.delete_container
         self.account = containers.account
         self.create_account = containers.create_account
@@ -82,12 +88,21 @@ class Colony:
 
     async def list_objects(self, path: ContainerPath, query: Query) -> Page:
         """Return one page of a container's objects; an absent container lists nothing."""
-        page, _ = await list_index(self.nodes, self._index(path), query)
+        page, _ = await self.list_with_totals(path, query)
         return page
 
     async def list_with_totals(self, path: ContainerPath, query: Query) -> tuple[Page, Totals]:
-        """Return one page of a container's objects and the container's totals, in one message."""
+        """Return one page of a container's objects and the container's totals, in one message.
+
+        Where the container has versions, the page shows the current ones, and the totals are of all.
+        """
+        if await self._look_ups.versioning(path) is not Versioning.OFF:
+            query = replace(query, shape=Shape.CURRENT)
         return await list_index(self.nodes, self._index(path), query)
+
+    async def list_versions(self, path: ContainerPath, query: VersionQuery) -> VersionPage:
+        """Return one page of all versions and markers of a container; an absent container lists nothing."""
+        return await list_versions(self.nodes, path, query)
 
     async def list_containers(self, account: str, query: Query) -> tuple[Page, Mapping[bytes, Totals]]:
         """Return one page of an account's containers, and the totals of those on it by name."""

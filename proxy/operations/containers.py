@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from model.containers import ContainerRecord, pack_container, unpack_container
+from model.containers import VERSIONING, ContainerRecord, Versioning, pack_container, unpack_container
 from model.entry import Entry, Kind, Table, make_key, only_sides
 from model.errors import (
+    BadRequest,
     ContainerNotEmpty,
     DeviceFull,
     NoSuchAccount,
     NoSuchContainer,
     NotEnoughReplicas,
 )
-from model.listing import Query, pack_listed
+from model.listing import Query, Shape, pack_listed
 from model.names import HIDDEN, ContainerPath, index_key
 from model.objects import pack_names
 from model.stamp import Stamp
@@ -51,22 +53,29 @@ class Containers:
 
     async def container(self, path: ContainerPath, *, fresh: bool = False) -> Container:
         """Return a container's settings, at most `cache_ms` old unless `fresh`. Raises NoSuchContainer."""
-        container = await self._look_up(path, fresh=fresh)
-        if container is None:
+        container = None if fresh else self.remembered(path)
+        if container is None and (container := await self.look_up(path)) is None:
             raise NoSuchContainer(path.container)
         return container
 
     async def account(self, name: str, *, fresh: bool = False) -> Container:
         """Return an account's settings. Raises NoSuchAccount."""
-        account = await self._look_up(ContainerPath(name, ""), fresh=fresh)
+        path = ContainerPath(name, "")
+        account = None if fresh else self.remembered(path)
+        if account is None:
+            account = await self.look_up(path)
         if account is None:
             raise NoSuchAccount(name)
         return account
 
-    async def _look_up(self, path: ContainerPath, *, fresh: bool) -> Container | None:
+    def remembered(self, path: ContainerPath) -> Container | None:
+        """Return a container as it was at most `cache_ms` ago, or None where that is not known."""
+        cached = self._cached.get(path)
+        return cached[1] if cached is not None and cached[0] > time.monotonic() else None
+
+    async def look_up(self, path: ContainerPath) -> Container | None:
+        """Return a container as it is now, or None where there is none."""
         now = time.monotonic()
-        if not fresh and (cached := self._cached.get(path)) is not None and cached[0] > now:
-            return cached[1]
         changed = self._changed
         found = await find(self.nodes, self._key(path))
         if found is not None:
@@ -98,7 +107,7 @@ class Containers:
 
         The account is made where it does not exist yet.
         """
-        if await self._look_up(path, fresh=True) is not None:
+        if await self.look_up(path) is not None:
             if settings:
                 await self.set_container(path, settings)
             return False
@@ -123,7 +132,8 @@ class Containers:
         return True
 
     async def _account_is_absent(self, name: str) -> bool:
-        return await self._look_up(ContainerPath(name, ""), fresh=False) is None
+        path = ContainerPath(name, "")
+        return self.remembered(path) is None and await self.look_up(path) is None
 
     async def create_account(self, name: str, owner: str, settings: Mapping[str, bytes]) -> bool:
         """Make an account, or merge settings into one that exists; say whether it was made."""
@@ -131,7 +141,7 @@ class Containers:
 
     async def set_container(self, path: ContainerPath, settings: Mapping[str, bytes]) -> None:
         """Set registers of a container; an empty value removes. Raises NoSuchContainer."""
-        if await self._look_up(path, fresh=True) is None:
+        if await self.look_up(path) is None:
             raise NoSuchContainer(path.container)
         key = self._key(path)
 
@@ -140,6 +150,27 @@ class Containers:
 
         await self._write(updates)
         self._cached.pop(path, None)
+
+    async def set_versioning(self, path: ContainerPath, wanted: Versioning) -> None:
+        """Turn versioning on or suspend it; once this returns, no proxy goes by what was before.
+
+        Proxies remember settings for `cache_ms`, so that long is waited. Where versioning was never on,
+        it is suspended first: all readers then look for versions before anybody makes one.
+        Raises NoSuchContainer, and BadRequest where it would be turned off altogether.
+        """
+        if wanted is Versioning.OFF:
+            raise BadRequest("versioning can be suspended, not turned off")
+        container = await self.look_up(path)
+        if container is None:
+            raise NoSuchContainer(path.container)
+        if container.versioning is Versioning.OFF and wanted is Versioning.ENABLED:
+            await self._set_known(path, Versioning.SUSPENDED)
+        # Also where nothing changes: who set it may not have waited to the end.
+        await self._set_known(path, wanted)
+
+    async def _set_known(self, path: ContainerPath, versioning: Versioning) -> None:
+        await self.set_container(path, {VERSIONING: versioning.value})
+        await asyncio.sleep(self._cache_s)
 
     async def set_account(self, name: str, settings: Mapping[str, bytes]) -> None:
         """Set registers of an account; an empty value removes. Raises NoSuchAccount."""
@@ -154,14 +185,14 @@ class Containers:
         Each home refuses the tombstone while it lists a live object, so a majority of homes that
         take it shares one with the majority of any object that was acknowledged.
         """
-        container = await self._look_up(path, fresh=True)
+        container = await self.look_up(path)
         if container is None:
             raise NoSuchContainer(path.container)
         key = self._key(path)
         digest = key[1:17]
         names = pack_names(path.object(""))
         for _ in range(DELETIONS_MAX):
-            page, _ = await list_index(self.nodes, digest, Query(limit=1))
+            page, _ = await list_index(self.nodes, digest, Query(limit=1, shape=Shape.VERSIONS))
             if page.items:
                 break
             tombstone = Entry(key, self.nodes.clock.next(), Kind.TOMBSTONE, 0, names)

@@ -10,7 +10,9 @@ from typing import Final, TypeVar
 
 from model.entry import Table, from_row, make_key, merge
 from model.errors import NodeUnreachable, NotEnoughReplicas, StaleRing, Unavailable
-from model.listing import Page, Query, RawRow, Scan, after_prefix, list_page
+from model.listing import Page, Query, RawRow, Scan, Shape, after_prefix
+from model.names import split_row_name
+from model.version_listing import AFTER_NAME, settled_rows, shaped_page
 from objectd.contract import Group, NameRange, Origin, RawRows, RowsReply
 from proxy.operations.nodes import Nodes, StaleNode
 from proxy.operations.quorum import majority
@@ -100,7 +102,9 @@ async def _merged_page(
     if query.marker and not query.reverse:
         start = max(start, query.marker)
     if query.marker and query.reverse:
-        end = query.marker + b"\0" if end is None else min(end, query.marker + b"\0")
+        # The marker itself may be wanted; where there are versions, so are those of it.
+        past = query.marker + (b"\0" if query.shape is Shape.NAMES else AFTER_NAME)
+        end = past if end is None else min(end, past)
     rows: list[RawRow] = []
     limit = max(WINDOW_ROWS, query.limit + 1)
     while True:
@@ -109,7 +113,8 @@ async def _merged_page(
         merged, exhausted = merge_window(replicas, reverse=query.reverse)
         await _repair(nodes, digest, replicas, merged)
         rows += merged
-        page = list_page(held_scan(rows, reverse=query.reverse), query)
+        known = rows if exhausted else settled_rows(rows, query)
+        page = shaped_page(held_scan(known, reverse=query.reverse), query)
         if page.truncated or exhausted or query.limit <= 0:
             return page, _best_totals([replica.group for replica in replicas])
         if merged:
@@ -119,7 +124,8 @@ async def _merged_page(
 
 def _beyond(query: Query, last: bytes, start: bytes, end: bytes | None) -> tuple[bytes, bytes | None]:
     """Return the range after the last name seen, and after all that a common prefix has rolled up."""
-    at = last.find(query.delimiter, len(query.prefix)) if query.delimiter else -1
+    name = last if query.shape is Shape.NAMES else split_row_name(last)[0]
+    at = name.find(query.delimiter, len(query.prefix)) if query.delimiter else -1
     if at < 0:
         return (start, last) if query.reverse else (last + b"\0", end)
     common = last[: at + len(query.delimiter)]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from model.entry import Entry, Kind, Table, from_row, only_sides
 from model.errors import (
@@ -24,6 +24,7 @@ from proxy.operations.types import Buffer
 from proxy.operations.write import PATIENCE_MS, RETRY_MS, Staged, Update, write
 
 WHOLE: Final = (0, None)
+Result = TypeVar("Result")
 _CONTAINERS: Final = (Table.CONTAINER, Table.ACCOUNT)
 
 
@@ -40,7 +41,7 @@ class Found:
     payload: Buffer | None = None
 
 
-class _Overtaken(Exception):
+class Overtaken(Exception):
     """What was found is hidden by something newer meanwhile: look again."""
 
 
@@ -52,23 +53,24 @@ async def find(nodes: Nodes, key: bytes, *, payload: bool = False) -> Found | No
     lookup = _Lookup(nodes, key, payload=payload)
     try:
         return await lookup.run()
-    except (StaleNode, NotEnoughReplicas, _Overtaken) as error:
-        return await _find_patiently(nodes, key, error, payload=payload)
+    except (StaleNode, NotEnoughReplicas, Overtaken) as error:
+        return await patiently(nodes, lambda: _Lookup(nodes, key, payload=payload).run(), error)
 
 
-async def _find_patiently(nodes: Nodes, key: bytes, error: Exception, *, payload: bool) -> Found | None:
+async def patiently(nodes: Nodes, attempt: Callable[[], Awaitable[Result]], error: Exception) -> Result:
+    """Try a lookup again that failed by what passes, for PATIENCE_MS. Raises NotEnoughReplicas."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + PATIENCE_MS / 1000
     while True:
         caught_up = isinstance(error, StaleNode) and await nodes.catch_up(error.node, error.cause)
         if loop.time() > give_up:
             raise NotEnoughReplicas(str(error)) from error
-        if not caught_up and not isinstance(error, _Overtaken):
+        if not caught_up and not isinstance(error, Overtaken):
             # A node that restarts refuses, then is gone, then opens its devices: all of it passes.
             await asyncio.sleep(RETRY_MS / 1000)
         try:
-            return await _Lookup(nodes, key, payload=payload).run()
-        except (StaleNode, NotEnoughReplicas, _Overtaken) as again:
+            return await attempt()
+        except (StaleNode, NotEnoughReplicas, Overtaken) as again:
             error = again
 
 
@@ -183,7 +185,7 @@ class _Lookup:
         if quorum.lacking(holders) <= 0:
             return newest
         if Verdict.HIDDEN in verdicts.values():
-            raise _Overtaken
+            raise Overtaken
         if newest.kind is Kind.TOMBSTONE and newest.table in _CONTAINERS:
             await self._void_deletion()
         raise NotEnoughReplicas("a write seen on a minority could not be brought to a majority")
@@ -196,7 +198,7 @@ class _Lookup:
             for entry in self.quorum.answers.values():
                 self.nodes.clock.observe(entry.newest if entry else ZERO)
             await write(self.nodes, (Update(revived(last, self.nodes.clock.next())),), patience_ms=0)
-            raise _Overtaken
+            raise Overtaken
 
     def _found(self, newest: Entry) -> Found:
         lengths = self._lengths

@@ -156,12 +156,13 @@ class VersionQuery:
 
 @dataclass(frozen=True, slots=True)
 class ListedVersion:
-    """One version on a page: its listing row, its id, and what it is."""
+    """One version on a page: its listing row, its id, what it is, and the stamp it is ordered by."""
 
     row: Listed
     version_id: str
     is_latest: bool
     is_marker: bool
+    stamp: Stamp
 
 
 @dataclass(frozen=True, slots=True)
