@@ -44,7 +44,7 @@ class ETags(Enum):
     MD5 = "md5"
     """The MD5 of the bytes, as of any other object."""
     OPAQUE = "opaque"
-    """Nothing: drawn at random, as S3 has it of SSE-C and SSE-KMS."""
+    """Nothing to whoever lacks the key, as S3 has it of SSE-C and SSE-KMS: a MAC of the MD5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,8 @@ class Seal:
     """How a new object is to be encrypted.
 
     `context` is the encryption context, canonical JSON, bound to the key. `bucket_key` is what the
-    client said of bucket keys: stored and shown, for it changes nothing here.
+    client said of bucket keys: stored and shown, for it changes nothing here. Opaque ETags are made with
+    `etag_key`, or where there is none with the data key: then equal bytes have ETags of their own.
     """
 
     mode: Mode
@@ -61,6 +62,7 @@ class Seal:
     bucket_key: bool = False
     customer_key: bytes = field(default=b"", repr=False)
     etags: ETags = ETags.MD5
+    etag_key: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Data keys wrapped under other keys. Pure: what is random comes as an argument.
+"""Data keys wrapped under other keys, and ETags that take a key to make. Pure: chance comes as an argument.
 
 Each wrapping has a salt of 32 bytes, from which and the outer key HKDF derives a key that wraps this one
 data key and nothing else. So no outer key wears out, however many objects it serves: random nonces of
@@ -8,6 +8,8 @@ Source: RFC 5869; NIST SP 800-38D, section 8.3.
 
 from __future__ import annotations
 
+import hmac
+from hashlib import sha256
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -53,6 +55,12 @@ def unwrap(outer: bytes, wrapped: bytes, bound: bytes) -> bytes:
         return _cipher(outer, head[-SALT_BYTES:]).decrypt(_NONCE, wrapped[cut:], head + bound)
     except InvalidTag:
         raise WrongKey from None
+
+
+def opaque_etag(key: bytes, md5: str) -> str:
+    """Return an ETag that tells nothing of a body's MD5 without the key: 32 hex digits, as an MD5's."""
+    derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=b"colonnade etag").derive(key)
+    return hmac.digest(derived, md5.encode(), sha256).hex()[:32]
 
 
 def _cipher(outer: bytes, salt: bytes) -> AESGCM:

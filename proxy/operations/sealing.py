@@ -21,8 +21,8 @@ from proxy.encryption.cipher import (
 )
 from proxy.encryption.key_manager import DataKey, KeyManager
 from proxy.encryption.sealed import SSE, ETags, Mode, Seal, Sealed, binding, pack_sealed, sealed_of
-from proxy.encryption.wrapping import NO_VERSION, SALT_BYTES, WrongKey, unwrap, wrap
-from proxy.operations.types import Buffer, NewObject, OpenObject, StoredObject
+from proxy.encryption.wrapping import NO_VERSION, SALT_BYTES, WrongKey, opaque_etag, unwrap, wrap
+from proxy.operations.types import Buffer, Digests, NewObject, OpenObject, StoredObject
 
 Read = Callable[[int, int], AsyncIterator[Buffer]]
 
@@ -33,8 +33,10 @@ THREAD_BYTES_MIN: Final = 1 << 20
 class BodySealer:
     """Seals one body as it passes to the nodes."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, etag_key: bytes = b"") -> None:
+        """Seal under a new key; with `etag_key` the ETag is opaque."""
         self._key = key
+        self._etag_key = etag_key
         self._segments = SegmentSealer(key)
 
     def length(self, size: int | None) -> int | None:
@@ -57,6 +59,12 @@ class BodySealer:
         """Return the rest."""
         return self._segments.finish()
 
+    def with_etag(self, new: NewObject, digests: Digests) -> NewObject:
+        """Return a new object with the ETag that it gets by its encryption."""
+        if not self._etag_key or new.etag is not None:
+            return new
+        return replace(new, etag=opaque_etag(self._etag_key, digests.md5))
+
 
 async def begin_sealing(
     keys: KeyManager, path: ObjectPath, new: NewObject, seal: Seal
@@ -66,10 +74,9 @@ async def begin_sealing(
     Raises NoSuchMasterKey, MasterKeyDisabled, MasterKeyLost, Unavailable.
     """
     key, sealed = await make_sealed(keys, path, seal)
-    etag = new.etag
-    if seal.etags is ETags.OPAQUE and etag is None:
-        etag = secrets.token_hex(16)
-    return replace(new, seal=None, etag=etag, extra={**new.extra, SSE: pack_sealed(sealed)}), BodySealer(key)
+    etag_key = (seal.etag_key or key) if seal.etags is ETags.OPAQUE else b""
+    extra = {**new.extra, SSE: pack_sealed(sealed)}
+    return replace(new, seal=None, extra=extra), BodySealer(key, etag_key=etag_key)
 
 
 async def make_sealed(keys: KeyManager, path: ObjectPath, seal: Seal) -> tuple[bytes, Sealed]:
@@ -108,7 +115,7 @@ def open_customers(path: ObjectPath, sealed: Sealed | None, customer_key: bytes 
         raise CustomerKeyWrong from None
 
 
-async def _open_key(
+async def open_key(
     keys: KeyManager, path: ObjectPath, sealed: Sealed | None, customer_key: bytes | None
 ) -> bytes:
     """Return the data key of an object, nothing for a plain one.
@@ -134,7 +141,7 @@ async def unlock(keys: KeyManager, opened: OpenObject, customer_key: bytes | Non
     stored = opened.stored
     sealed = sealed_of(stored.record.extra)
     try:
-        key = await _open_key(keys, stored.path, sealed, customer_key)
+        key = await open_key(keys, stored.path, sealed, customer_key)
     except Encrypted as error:
         return OpenObject(stored, None, _refusing(error), error)
     if sealed is None or stored.record.manifest:

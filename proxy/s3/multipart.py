@@ -18,7 +18,7 @@ from model.listing import Listed, Query, unpack_listed
 from model.names import ContainerPath, ObjectPath, encode_name, parts_of, uploads_of
 from proxy import checksums
 from proxy.encryption.sealed import SSE, ETags, Mode, Seal, pack_sealed, sealed_of
-from proxy.operations.sealing import make_sealed, open_customers
+from proxy.operations.sealing import make_sealed, open_key
 from proxy.operations.types import StoredObject
 from proxy.s3 import encryption
 from proxy.s3.call import Call
@@ -142,15 +142,16 @@ async def sealed_upload(call: Call, path: ContainerPath, seal: Seal | None) -> d
     return {SSE: pack_sealed(sealed)}
 
 
-def part_seal(call: Call, path: ContainerPath, upload: Upload) -> Seal | None:
+async def part_seal(call: Call, path: ContainerPath, upload: Upload) -> Seal | None:
     """Return how a part is to be encrypted: as its upload says, under a data key of its own.
 
-    Raises S3Error and CustomerKeyWrong for a request without the upload's key, or with another.
+    The upload's own data key makes the ETags: a part that is sent again has the same one. Raises S3Error
+    and Encrypted for a request without the upload's key, or with another.
     """
     key = encryption.customer_key(call, call.request.headers)
     sealed = sealed_of(upload.stored.record.extra)
     try:
-        open_customers(call.object(path), sealed, key)
+        etag_key = await open_key(call.colony.keys, call.object(path), sealed, key)
     except CustomerKeyNeeded:
         raise S3Error(
             "InvalidRequest",
@@ -160,7 +161,7 @@ def part_seal(call: Call, path: ContainerPath, upload: Upload) -> Seal | None:
     if sealed is None:
         return None
     etags = ETags.MD5 if sealed.mode is Mode.OWN else ETags.OPAQUE
-    return Seal(sealed.mode, sealed.key_id, sealed.context, sealed.bucket_key, key or b"", etags)
+    return Seal(sealed.mode, sealed.key_id, sealed.context, sealed.bucket_key, key or b"", etags, etag_key)
 
 
 def check_part_checksum(upload: Upload, named: str) -> None:

@@ -31,7 +31,7 @@ async def upload_part(call: Call) -> Response:
     body = read_upload(call, bytes_max=call.settings.put_bytes_max)
     upload = await find_upload(call, path)
     check_part_checksum(upload, body.named)
-    seal = part_seal(call, path, upload)
+    seal = await part_seal(call, path, upload)
     new = replace(new_part(call, upload, body.algorithms, body.verify), seal=seal)
     stored = await call.colony.put_object(part_path(path, call.key, upload.id, number), new, body.body)
     shown = [("ETag", f'"{stored.record.etag}"')]

@@ -21,7 +21,7 @@ async def upload_part_copy(call: Call) -> Response:
     path = await enter(call, Permission.WRITE)
     source = read_source(call.request.headers["x-amz-copy-source"])
     upload = await find_upload(call, path)
-    seal = part_seal(call, path, upload)
+    seal = await part_seal(call, path, upload)
     opened = await open_source(call, source)
     body = body_of(opened, read_span(call, opened))
     new = replace(new_part(call, upload, (), None), seal=seal)

@@ -62,6 +62,8 @@ class MemoryColony:
         digests = Digests(hashlib.md5(data).hexdigest(), len(data), sums)
         if new.verify is not None:
             new.verify(digests)
+        if sealer is not None:
+            new = sealer.with_etag(new, digests)
         if not path.container.startswith(HIDDEN) and path.parent not in self.containers:
             raise NoSuchContainer(path.container)
         size = len(data) if new.stated_size is None else new.stated_size
