@@ -25,6 +25,7 @@ def render_status(found: Mapping[str, Any]) -> RenderableType:
     parts += [Text(f"  ! {problem}", style="bold red") for problem in found["problems"]]
     parts += [Text(""), _devices(found), Text(""), _processes(found)]
     parts += [Text(""), *(Text(_repair(replicator)) for replicator in found["replicators"])]
+    parts += [Text(line) for replicator in found["replicators"] if (line := _lifecycle(replicator))]
     return Group(*parts)
 
 
@@ -73,6 +74,20 @@ def _repair(replicator: Mapping[str, Any]) -> str:
     eta = replicator.get("eta_s")
     rest = f"; done in about {human_duration(eta * 1000)}" if eta is not None else ""
     return f"{replicator['node']}: {', '.join(parts)}{rest}"
+
+
+def _lifecycle(replicator: Mapping[str, Any]) -> str:
+    """Return one line on a node's last pass of lifecycle rules; empty where it leads no bucket with any."""
+    last = replicator.get("lifecycle") or {}
+    if not last.get("buckets") and not last.get("buckets_so_far"):
+        return ""
+    if not last.get("last_pass_ms"):
+        return f"{replicator['node']}: first pass of lifecycle rules under way"
+    failed = f", {last['failed']:,} left to the next" if last.get("failed") else ""
+    return (
+        f"{replicator['node']}: lifecycle rules of {last['buckets']:,} buckets: {last['rows']:,} rows "
+        f"in {human_duration(last['took_ms'])}{failed}"
+    )
 
 
 def _headline(found: Mapping[str, Any]) -> Text:

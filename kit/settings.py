@@ -173,6 +173,12 @@ class ReplicatorSettings:
     tombstone_age_s: int = setting(
         604_800, unit="s", doc="How long a deletion is remembered once all replicas have it.", minimum=0
     )
+    lifecycle_day_s: int = setting(
+        86_400,
+        unit="s",
+        doc="Length of a day to lifecycle rules; any but the real one is for trials.",
+        minimum=1,
+    )
 
 
 @dataclass(frozen=True, slots=True)

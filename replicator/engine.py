@@ -16,6 +16,7 @@ from replicator.compare import Comparer
 from replicator.containers import Settlement
 from replicator.hand_back import HandBack
 from replicator.keys import Keys
+from replicator.lifecycle import DAY_S, Lifecycle
 from replicator.mend import Mender
 from replicator.mover import Mover
 from replicator.peers import Peers
@@ -51,6 +52,8 @@ class Settings:
     tombstone_age_s: int = 604_800
     pending_ms: int = PENDING_MS
     steady_s: float = STEADY_S
+    lifecycle_day_s: float = DAY_S
+    """Any but the real length of a day is for trials."""
 
 
 class Engine:
@@ -85,6 +88,9 @@ class Engine:
             tombstone_age_s=settings.tombstone_age_s,
             now_ms=now_ms,
         )
+        self.lifecycle = Lifecycle(
+            peers, comparer, self.keys, self.reconciler, day_s=settings.lifecycle_day_s, now_ms=now_ms
+        )
         self.reconciled_count = 0
         self.pending_count = 0
         self._last_round_ms = 0
@@ -105,6 +111,7 @@ class Engine:
             worker("reconcile", self._reconcile, RECONCILE_S),
             worker("reclaim", self._reclaim, SCAN_S),
             worker("rows", self._rows, SCAN_S),
+            worker("lifecycle", self._lifecycle, self.lifecycle.interval_s),
         ]
         found = {one.name: one for one in workers}
         self.mover.pace = found["sync"].pace
@@ -205,6 +212,14 @@ class Engine:
             return self._not_now("rows", error)
         return Step.MORE if more else Step.IDLE
 
+    async def _lifecycle(self, worker: Worker) -> Step:
+        try:
+            more = await self.lifecycle.step()
+        except Unavailable as error:
+            return self._not_now("lifecycle", error)
+        worker.progress(self.lifecycle.now.buckets)
+        return Step.MORE if more else Step.IDLE
+
     def _not_now(self, name: str, error: Unavailable) -> Step:
         """Leave off where a node went away or the ring changed: the watch sees to both."""
         _log.info("left off", extra={"worker": name, "reason": str(error)})
@@ -251,7 +266,9 @@ class Engine:
                 "reclaimed": self.scanner.reclaimed_count,
                 "expired": self.scanner.expired_count,
                 "orphans": self.scanner.orphans_count,
+                **self.lifecycle.counts(),
             },
+            "lifecycle": self.lifecycle.status(),
             "workers": [_worker_words(worker.status()) for worker in self.workers.values()],
         }
 

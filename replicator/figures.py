@@ -55,6 +55,31 @@ _GAUGES: Final[tuple[tuple[str, str, Callable[[_Status], float]], ...]] = (
         "When the last round of comparison ended, 0 for never.",
         lambda s: s["last_round_ms"] / 1000,
     ),
+    (
+        "lifecycle_last_pass_timestamp_seconds",
+        "When the last pass of lifecycle rules ended, 0 for never.",
+        lambda s: s["lifecycle"]["last_pass_ms"] / 1000,
+    ),
+    (
+        "lifecycle_pass_seconds",
+        "How long the last pass of lifecycle rules took.",
+        lambda s: s["lifecycle"]["took_ms"] / 1000,
+    ),
+    (
+        "lifecycle_pass_buckets",
+        "Buckets with lifecycle rules led here, in the last pass.",
+        lambda s: s["lifecycle"]["buckets"],
+    ),
+    (
+        "lifecycle_pass_rows",
+        "Listing rows that the last pass of lifecycle rules looked at.",
+        lambda s: s["lifecycle"]["rows"],
+    ),
+    (
+        "lifecycle_pass_failed_buckets",
+        "Buckets that the last pass of lifecycle rules left before their end.",
+        lambda s: s["lifecycle"]["failed"],
+    ),
     ("round_seconds", "How long the last round of comparison took.", lambda s: s["round_took_ms"] / 1000),
 )
 

@@ -83,6 +83,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         bandwidth_bytes_per_s=ours.bandwidth_bytes_per_s,
         tranquility=ours.tranquility,
         tombstone_age_s=ours.tombstone_age_s,
+        lifecycle_day_s=ours.lifecycle_day_s,
     )
 
 

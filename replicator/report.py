@@ -18,7 +18,10 @@
     entries_per_s, bytes_per_s, partitions_per_s   rates over the last half minute
     entries_moved, bytes_moved                     since the process started
     eta_s                 seconds until everything is in step at this rate; nil where it is not known
-    counts                {mended, reconciled, handed_back, reclaimed, expired, orphans}
+    counts                {mended, reconciled, handed_back, reclaimed, expired, orphans, lifecycle_expired,
+                          lifecycle_removed, lifecycle_aborted, lifecycle_held}
+    lifecycle             {last_pass_ms, took_ms, buckets, rows, failed} of the last whole pass of lifecycle
+                          rules here, 0 for never; {is_walking, buckets_so_far, rows_so_far} of this one
     workers               [{name, state, done, total, errors, last_error, busy_s}, …]
 """
 
