@@ -47,6 +47,12 @@ from proxy.s3.verbs.list_objects import list_objects
 from proxy.s3.verbs.list_objects_v2 import list_objects_v2
 from proxy.s3.verbs.list_parts import list_parts_of_upload
 from proxy.s3.verbs.object_acl import get_object_acl, put_object_acl
+from proxy.s3.verbs.object_legal_hold import get_object_legal_hold, put_object_legal_hold
+from proxy.s3.verbs.object_lock_configuration import (
+    get_object_lock_configuration,
+    put_object_lock_configuration,
+)
+from proxy.s3.verbs.object_retention import get_object_retention, put_object_retention
 from proxy.s3.verbs.object_tagging import delete_object_tagging, get_object_tagging, put_object_tagging
 from proxy.s3.verbs.ownership_controls import (
     delete_bucket_ownership_controls,
@@ -101,6 +107,9 @@ SERVED: Final[Mapping[Op, Verb]] = {
     Op.GET_OBJECT: get_object,
     Op.GET_OBJECT_ACL: get_object_acl,
     Op.GET_OBJECT_ATTRIBUTES: get_object_attributes,
+    Op.GET_OBJECT_LEGAL_HOLD: get_object_legal_hold,
+    Op.GET_OBJECT_LOCK_CONFIGURATION: get_object_lock_configuration,
+    Op.GET_OBJECT_RETENTION: get_object_retention,
     Op.GET_OBJECT_TAGGING: get_object_tagging,
     Op.GET_PUBLIC_ACCESS_BLOCK: get_public_access_block,
     Op.HEAD_BUCKET: head_bucket,
@@ -121,6 +130,9 @@ SERVED: Final[Mapping[Op, Verb]] = {
     Op.PUT_BUCKET_POLICY: put_bucket_policy,
     Op.PUT_OBJECT: put_object,
     Op.PUT_OBJECT_ACL: put_object_acl,
+    Op.PUT_OBJECT_LEGAL_HOLD: put_object_legal_hold,
+    Op.PUT_OBJECT_LOCK_CONFIGURATION: put_object_lock_configuration,
+    Op.PUT_OBJECT_RETENTION: put_object_retention,
     Op.PUT_OBJECT_TAGGING: put_object_tagging,
     Op.PUT_PUBLIC_ACCESS_BLOCK: put_public_access_block,
     Op.UPLOAD_PART: upload_part,

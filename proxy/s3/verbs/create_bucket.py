@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from model.containers import OWNERSHIP, S3_ACL
+from model.containers import OWNERSHIP, S3_ACL, VERSIONING, Versioning
 from model.errors import NoSuchContainer
 from model.names import ContainerPath
+from model.retention import OBJECT_LOCK, LockRule, pack_rule
 from proxy.http.messages import Response
 from proxy.s3 import acl, grants, xml_read
 from proxy.s3.call import Call, empty
@@ -27,8 +29,8 @@ async def create_bucket(call: Call) -> Response:
     if not is_bucket_name(name):
         raise S3Error("InvalidBucketName", details={"BucketName": name})
     headers = call.request.headers
-    if headers.get("x-amz-bucket-object-lock-enabled").lower() == "true":
-        raise S3Error("NotImplemented", "Object lock is not implemented")
+    locked = headers.get("x-amz-bucket-object-lock-enabled").lower() == "true"
+    made_with = {OBJECT_LOCK: pack_rule(LockRule()), VERSIONING: Versioning.ENABLED.value} if locked else {}
     location = _location(await read_whole(call, _BODY_BYTES_MAX))
     if location and location != call.settings.region:
         raise S3Error("InvalidLocationConstraint", details={"LocationConstraint": location})
@@ -46,11 +48,19 @@ async def create_bucket(call: Call) -> Response:
         settings[OWNERSHIP] = ownership.encode()
     path = ContainerPath(user.account, name)
     await _claim(call, path)
-    if not await call.colony.create_container(path, user.id, {}):
+    if not await _make(call, path, made_with):
         await _created_before(call, path, listed)
     if settings:
         await call.colony.set_container(path, settings)
     return empty(200, [("Location", f"/{name}")])
+
+
+async def _make(call: Call, path: ContainerPath, settings: Mapping[str, bytes]) -> bool:
+    """Make the container with its first settings; say whether it was not there before, and leave one that was."""
+    made = await call.colony.create_container(path, call.owner, {})
+    if made and settings:
+        await call.colony.set_container(path, settings)
+    return made
 
 
 async def _claim(call: Call, path: ContainerPath) -> None:

@@ -8,6 +8,7 @@ from proxy.s3 import encryption
 from proxy.s3.access import check_object, enter_to_read
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call
+from proxy.s3.expiration import show_expiration
 from proxy.s3.verbs.head_object import absent, check_version, describe
 
 
@@ -29,6 +30,7 @@ async def get_object(call: Call) -> Response:
     span, response = describe(call, stored)
     if response.status == 304:
         return response
+    response.headers += await show_expiration(call, stored)
     offset, length = (0, stored.record.size) if span is None else (span.offset, span.length)
     response.length = length
     if opened.data is not None:

@@ -9,18 +9,20 @@ from proxy.http.messages import Response
 from proxy.operations.sealing import check_customer_key
 from proxy.operations.types import Container, StoredObject
 from proxy.ranges import Span, content_range, parse_range
-from proxy.s3 import encryption, metadata
+from proxy.s3 import encryption, locks, metadata
 from proxy.s3.access import check_object, enter_to_read, may_know_absence
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call
 from proxy.s3.conditional import answer_read
 from proxy.s3.errors import S3Error, invalid_argument
+from proxy.s3.expiration import show_expiration
 
 
 async def head_object(call: Call) -> Response:
     """Answer with the headers that GetObject would send."""
     stored = await find_readable(call)
     span, response = describe(call, stored)
+    response.headers += await show_expiration(call, stored)
     response.length = stored.record.size if span is None else span.length
     return response
 
@@ -51,6 +53,8 @@ def describe(call: Call, stored: StoredObject) -> tuple[Span | None, Response]:
     if unchanged is not None:
         return Span(0, 0), unchanged
     shown = metadata.show(stored)
+    if stored.sides:
+        shown += locks.show(stored)
     if record.extra:
         shown += encryption.show(headers, record.extra)
     span = None

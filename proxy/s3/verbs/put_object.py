@@ -7,11 +7,12 @@ from model.names import ContainerPath
 from model.objects import TAGS
 from proxy.http.messages import Response
 from proxy.operations.types import NewObject, StoredObject
-from proxy.s3 import acl, encryption, metadata, tags
+from proxy.s3 import acl, encryption, locks, metadata, tags
 from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, empty
 from proxy.s3.conditional import of_write
+from proxy.s3.expiration import show_expiration
 from proxy.s3.grants import list_of_new
 from proxy.s3.names import check_key
 from proxy.s3.ownership import owner_of_new
@@ -23,7 +24,8 @@ async def put_object(call: Call) -> Response:
     check_key(call.key)
     path = await enter(call, Permission.WRITE)
     upload = read_upload(call, bytes_max=call.settings.put_bytes_max)
-    return empty(200, show_written(call, await store(call, path, upload)))
+    stored = await store(call, path, upload)
+    return empty(200, show_written(call, stored) + await show_expiration(call, stored))
 
 
 async def store(call: Call, path: ContainerPath, upload: Upload) -> StoredObject:
@@ -52,9 +54,9 @@ def show_written(call: Call, stored: StoredObject) -> list[tuple[str, str]]:
 
 
 async def new_sides(call: Call, path: ContainerPath) -> dict[str, bytes]:
-    """Return the registers that headers ask for beside a new object: tags and an ACL. Raises S3Error."""
+    """Return the registers that headers ask for beside a new object: tags, locks, an ACL. Raises S3Error."""
     headers = call.request.headers
-    sides: dict[str, bytes] = {}
+    sides = await locks.of_new(call, path)
     tagging = headers.get("x-amz-tagging")
     if tagging:
         sides[TAGS] = tags.pack(tags.from_header(tagging))
