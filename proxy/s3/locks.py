@@ -70,7 +70,7 @@ def must_be_versioned(container: Container) -> None:
 
 
 async def of_new(call: Call, path: ContainerPath) -> dict[str, bytes]:
-    """Return the registers of the locks that headers ask for, none where they ask for none. Raises S3Error."""
+    """Return the registers of the locks that headers ask for, if they ask for any. Raises S3Error."""
     headers = call.request.headers
     if not (MODE in headers or UNTIL in headers or HOLD in headers):
         return {}

@@ -56,7 +56,7 @@ async def create_bucket(call: Call) -> Response:
 
 
 async def _make(call: Call, path: ContainerPath, settings: Mapping[str, bytes]) -> bool:
-    """Make the container with its first settings; say whether it was not there before, and leave one that was."""
+    """Make the container with its first settings, unless it is there; say whether it was made."""
     made = await call.colony.create_container(path, call.owner, {})
     if made and settings:
         await call.colony.set_container(path, settings)

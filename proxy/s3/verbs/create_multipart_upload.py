@@ -13,6 +13,7 @@ from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
 from proxy.s3.errors import S3Error
+from proxy.s3.expiration import show_abort
 from proxy.s3.multipart import ALGORITHM, TYPE, new_upload_id, sealed_upload, upload_path
 from proxy.s3.names import check_key
 from proxy.s3.ownership import owner_of_new
@@ -39,13 +40,14 @@ async def create_multipart_upload(call: Call) -> Response:
         sides=await new_sides(call, path),
     )
     upload_id = new_upload_id()
-    await call.colony.put_object(upload_path(path, call.key, upload_id), new, HeldBody(b""))
+    begun = await call.colony.put_object(upload_path(path, call.key, upload_id), new, HeldBody(b""))
     inner = (
         xml_write.tag("Bucket", call.bucket)
         + xml_write.tag("Key", call.key)
         + xml_write.tag("UploadId", upload_id)
     )
     shown = _show_choice(extra) + encryption.show_written(headers, sealed)
+    shown += await show_abort(call, path, begun.created_ms)
     return xml(xml_write.root("InitiateMultipartUploadResult", inner), headers=shown)
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from model.errors import ColonnadeError
-from model.names import ContainerPath
 from proxy.http.messages import Response
+from proxy.operations.types import Container
 from proxy.s3 import xml_read, xml_write
 from proxy.s3.access import enter_to_delete
 from proxy.s3.call import Call, xml
 from proxy.s3.conditional import delete_precondition
 from proxy.s3.errors import S3Error, to_s3
+from proxy.s3.locks import both, guard_deletion
 from proxy.s3.names import check_key
 from proxy.s3.upload import read_whole
 
@@ -38,7 +39,8 @@ async def delete_objects(call: Call) -> Response:
     wanted = [_read(node) for node in document.children("Object")]
     if not 1 <= len(wanted) <= KEYS_MAX:
         raise S3Error("MalformedXML")
-    await call.colony.container(path)
+    # A lock may have been set, through another proxy, since this one last looked.
+    container = await call.colony.container(path, fresh=any(item.version for item in wanted))
     quiet = document.value("Quiet").lower() == "true"
     gate = asyncio.Semaphore(_AT_ONCE)
 
@@ -46,19 +48,21 @@ async def delete_objects(call: Call) -> Response:
         async with gate:
             if not allows(item.key, item.version):
                 return _refused(item, S3Error("AccessDenied"))
-            return await _delete(call, path, item, quiet)
+            return await _delete(call, container, item, quiet)
 
     results = await asyncio.gather(*map(one, wanted))
     return xml(xml_write.root("DeleteResult", "".join(results)))
 
 
-async def _delete(call: Call, path: ContainerPath, item: _Wanted, quiet: bool) -> str:
+async def _delete(call: Call, container: Container, item: _Wanted, quiet: bool) -> str:
     try:
         check_key(item.key)
         if item.version not in ("", "null"):
             raise S3Error("NoSuchVersion")
         precondition = delete_precondition(etag=item.etag, size=item.size, modified=item.modified)
-        await call.colony.delete_object(path.object(item.key), precondition=precondition)
+        if item.version:
+            precondition = both(precondition, await guard_deletion(call, container, item.key))
+        await call.colony.delete_object(container.path.object(item.key), precondition=precondition)
     except ColonnadeError as error:
         return _refused(item, to_s3(error))
     if quiet:

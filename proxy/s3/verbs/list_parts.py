@@ -11,6 +11,7 @@ from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
 from proxy.s3.errors import S3Error
+from proxy.s3.expiration import show_abort
 from proxy.s3.multipart import CHECKSUM, Upload, find_upload, list_parts, part_number
 
 
@@ -47,7 +48,9 @@ async def list_parts_of_upload(call: Call) -> Response:
     if upload.named:
         inner += xml_write.tag("ChecksumAlgorithm", upload.algorithm)
         inner += xml_write.tag("ChecksumType", upload.type)
-    return xml(xml_write.root("ListPartsResult", inner + "".join([_part(row, upload) for row in rows])))
+    shown = await show_abort(call, path, upload.stored.created_ms)
+    document = xml_write.root("ListPartsResult", inner + "".join([_part(row, upload) for row in rows]))
+    return xml(document, headers=shown)
 
 
 def _part(row: Listed, upload: Upload) -> str:

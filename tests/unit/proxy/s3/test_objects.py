@@ -177,9 +177,9 @@ def test_attributes_are_those_asked_for(client: Client) -> None:
 
 
 def test_what_is_promised_but_not_kept_is_refused_by_name(client: Client) -> None:
-    for name in ("x-amz-write-offset-bytes",):
-        refused = client("PUT", "/bucket/k", b"", {name: "x"})
-        assert (refused.status, refused.code, refused.text("Header")) == (501, "NotImplemented", name)
+    refused = client("PUT", "/bucket/k", b"", {"x-amz-write-offset-bytes": "x"})
+    assert (refused.status, refused.code) == (501, "NotImplemented")
+    assert refused.text("Header") == "x-amz-write-offset-bytes"
     assert client("PUT", "/bucket/k", b"", {"x-amz-storage-class": "GLACIER"}).code == "NotImplemented"
     assert client("PUT", "/bucket/k", b"", {"x-amz-storage-class": "?"}).code == "InvalidStorageClass"
 
