@@ -17,6 +17,7 @@ from proxy.s3.call import Call, xml
 from proxy.s3.conditional import of_write
 from proxy.s3.copying import body_of, check_tags_copied, open_source, read_source, read_span
 from proxy.s3.errors import S3Error, invalid_argument
+from proxy.s3.expiration import show_expiration
 from proxy.s3.names import check_key
 from proxy.s3.ownership import owner_of_new
 from proxy.s3.upload import named_algorithm
@@ -57,7 +58,7 @@ async def copy_object(call: Call) -> Response:
     shown = {} if chosen is None else {chosen[0]: chosen[1], "Type": chosen[2]}
     return xml(
         xml_write.copied("CopyObjectResult", stored.record.etag, iso_millis(stored.modified_ms), shown),
-        headers=encryption.show_written(headers, stored.record.extra),
+        headers=encryption.show_written(headers, stored.record.extra) + await show_expiration(call, stored),
     )
 
 
