@@ -54,12 +54,15 @@ class Choice(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What somebody asks for. `account` and `user_id` are None for an anonymous request."""
+    """What somebody asks for. `account` and `user_id` are None for an anonymous request.
+
+    A `resource` of None is any at all: whatever is denied of some is denied then.
+    """
 
     account: str | None
     user_id: str | None
     action: str
-    resource: str
+    resource: str | None
     lookup: Lookup
 
 
@@ -86,7 +89,8 @@ class Statement:
         lookup = asked.lookup
         if not _chosen(self.actions, self.action_choice, asked.action, lookup):
             return False
-        if not _chosen(self.resources, self.resource_choice, asked.resource, lookup):
+        resource = asked.resource
+        if resource is not None and not _chosen(self.resources, self.resource_choice, resource, lookup):
             return False
         if self.effect is Effect.ALLOW and not all(map(lookup, self.needs)):
             return False

@@ -36,8 +36,6 @@ from proxy.s3.judging import (
     permits,
     permits_owner,
     permits_stored,
-    shuts_out,
-    verdict_of,
 )
 from proxy.s3.names import is_bucket_name
 
@@ -258,7 +256,5 @@ __all__ = [
     "needed",
     "object_allows",
     "owns_bucket",
-    "shuts_out",
     "tagging_deeds",
-    "verdict_of",
 ]

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from model.objects import TAGS
+from proxy.auth.bucket_rules import global_facts
 from proxy.auth.policy_conditions import read_date
-from proxy.auth.principals import user_arn
 from proxy.auth.query import decode
 from proxy.auth.sigv4 import Carrier
-from proxy.dates import iso_millis
 from proxy.operations.types import StoredObject
 from proxy.s3 import tags
 from proxy.s3.call import Call
@@ -31,8 +30,6 @@ _QUERY: Final = {
 """Keys that are parameters of the query."""
 
 _HEADERS: Final = {
-    "aws:referer": "referer",
-    "aws:useragent": "user-agent",
     "s3:if-match": "if-match",
     "s3:if-none-match": "if-none-match",
     "s3:object-lock-legal-hold": "x-amz-object-lock-legal-hold",
@@ -69,7 +66,7 @@ class Facts:
     those of a body; `more` outweighs everything.
     """
 
-    __slots__ = ("_account", "_call", "_more", "_request_tags", "_stored")
+    __slots__ = ("_account", "_call", "_globals", "_more", "_request_tags", "_stored")
 
     def __init__(
         self,
@@ -81,6 +78,7 @@ class Facts:
         more: More | None = None,
     ) -> None:
         self._call = call
+        self._globals: Mapping[str, str] | None = None
         self._account = account
         self._stored = stored
         self._request_tags = request_tags
@@ -102,11 +100,17 @@ class Facts:
             return _tag(self._tags_asked(), key.removeprefix(_REQUEST_TAG))
         if key == "s3:requestobjecttagkeys":
             return tuple(self._tags_asked()) or None
-        if key in ("s3:resourceaccount", "aws:resourceaccount"):
-            return (self._account,)
+        if (value := self._global().get(key)) is not None:
+            return (value,)
         found = _OTHERS.get(key)
         value = None if found is None else found(self._call)
         return None if value is None else (value,)
+
+    def _global(self) -> Mapping[str, str]:
+        if self._globals is None:
+            call = self._call
+            self._globals = global_facts(call.request, call.user, self._account, call.services.now_ms())
+        return self._globals
 
     def _existing_tags(self) -> Mapping[str, str]:
         return {} if self._stored is None else tags.unpack(self._stored.sides.get(TAGS, b""))
@@ -160,27 +164,8 @@ def _remaining_days(call: Call) -> str | None:
     return None if until is None else str(int((until - call.services.now_ms() / 1000) // _DAY_S))
 
 
-def _arn(call: Call) -> str | None:
-    return None if call.user is None else user_arn(call.user.account, call.user.name)
-
-
-def _name(call: Call) -> str | None:
-    return None if call.user is None else call.user.name
-
-
 _OTHERS: Final[Mapping[str, Callable[[Call], str | None]]] = {
-    "aws:currenttime": lambda call: iso_millis(call.services.now_ms()),
-    "aws:epochtime": lambda call: str(call.services.now_ms() // 1000),
-    "aws:principalaccount": lambda call: None if call.user is None else call.user.account,
-    "aws:principalarn": _arn,
-    "aws:principalisawsservice": lambda _: "false",
-    "aws:principaltype": lambda call: "Anonymous" if call.user is None else "User",
     "aws:requestedregion": lambda call: call.settings.region,
-    "aws:securetransport": lambda call: "true" if call.request.secure else "false",
-    "aws:sourceip": lambda call: call.request.remote or None,
-    "aws:userid": lambda call: call.user_id if call.user is not None else "anonymous",
-    "aws:username": _name,
-    "aws:viaawsservice": lambda _: "false",
     "s3:authtype": _auth_type,
     "s3:object-lock-remaining-retention-days": _remaining_days,
     "s3:signatureage": _signature_age,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from model.containers import PUBLIC_ACCESS_BLOCK
-from proxy.auth.public_access import unpack_block
+from proxy.auth.bucket_rules import block_of
 from proxy.operations.types import Container
 from proxy.s3 import acl, xml_write
 from proxy.s3.acl import GRANT_HEADERS, AccessList, Permission
@@ -62,7 +61,7 @@ async def accept(call: Call, container: Container, listed: AccessList) -> Access
         call, container, listed
     ):
         raise S3Error("AccessControlListNotSupported")
-    if listed.is_public and unpack_block(container.settings.get(PUBLIC_ACCESS_BLOCK)).block_acls:
+    if listed.is_public and block_of(container).block_acls:
         raise S3Error("AccessDenied")
     return await resolve(call, listed)
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from model.containers import ACL_READ, ACL_WRITE, POLICY, PUBLIC_ACCESS_BLOCK, S3_ACL
+from model.containers import ACL_READ, ACL_WRITE, POLICY, S3_ACL
 from proxy.auth.acl import Access, acl_admits, acl_groups, parse_acl, without_public
-from proxy.auth.policy import BUCKET_ARN, Asked, Verdict, stored_policy
-from proxy.auth.public_access import unpack_block
+from proxy.auth.bucket_rules import block_of, policy_of, shuts_out
+from proxy.auth.policy import BUCKET_ARN, Asked, Verdict
 from proxy.operations.types import Container, StoredObject
 from proxy.s3 import acl
 from proxy.s3.acl import Permission
@@ -61,7 +61,7 @@ def permits(call: Call, container: Container, deed: Deed, wanted: Permission | N
         return owns and deed.name in POLICY_ACTIONS
     if owns:
         return True
-    if shuts_out(call, container):
+    if shuts_out(container, call.user):
         return False
     return verdict is Verdict.ALLOW or _bucket_lists_admit(call, container, wanted)
 
@@ -88,7 +88,7 @@ def permits_stored(
             return False
         if owns_bucket(call, container) and account == container.path.account:
             return True
-        if shuts_out(call, container):
+        if shuts_out(container, call.user):
             return False
         if verdict is Verdict.ALLOW and account == container.path.account:
             return True
@@ -104,27 +104,17 @@ def permits_owner(call: Call, stored: StoredObject, wanted: Permission | None) -
 
 
 def verdict_of(call: Call, container: Container, deed: Deed, stored: StoredObject | None = None) -> Verdict:
-    """Return what the policy of a bucket that has one says of a deed."""
+    """Return what the policy of a bucket says of a deed."""
     path, user = container.path, call.user
-    policy = stored_policy(container.settings[POLICY], path.container)
+    policy = policy_of(container)
+    if policy is None:
+        return Verdict.SILENT
     resource = BUCKET_ARN + path.container
     if deed.action.scope is Scope.OBJECT:
         resource += f"/{deed.key}"
     facts = Facts(call, path.account, stored=stored, request_tags=deed.request_tags, more=deed.more)
     account, user_id = (None, None) if user is None else (user.account, user.id)
     return policy.judge(Asked(account, user_id, deed.name, resource, facts))
-
-
-def shuts_out(call: Call, container: Container) -> bool:
-    """Whether the policy is public, the bucket restricts public ones, and the asker is a stranger."""
-    settings = container.settings
-    block = unpack_block(settings.get(PUBLIC_ACCESS_BLOCK))
-    if not block.restrict_buckets or POLICY not in settings:
-        return False
-    user = call.user
-    if user is not None and (user.account == container.path.account or user.owns(container.path.account)):
-        return False
-    return stored_policy(settings[POLICY], container.path.container).is_public
 
 
 # Access control lists.
@@ -159,7 +149,7 @@ def _admits(call: Call, container: Container, listed: acl.AccessList, wanted: Pe
     """Whether an S3 ACL lets in, as far as the bucket heeds ACLs."""
     if ownership_of(container.settings) is Ownership.ENFORCED:
         return False
-    if unpack_block(container.settings.get(PUBLIC_ACCESS_BLOCK)).ignore_acls:
+    if block_of(container).ignore_acls:
         listed = acl.without_public(listed)
     return listed.allows(call.user, wanted)
 
@@ -172,7 +162,7 @@ def _swift_admits(call: Call, container: Container, wanted: Access) -> bool:
     user = call.user
     groups = frozenset[str]() if user is None else acl_groups(user.account, user.name, user.groups)
     parsed = parse_acl(text.decode("utf-8", "surrogateescape"))
-    if unpack_block(container.settings.get(PUBLIC_ACCESS_BLOCK)).ignore_acls:
+    if block_of(container).ignore_acls:
         parsed = without_public(parsed)
     return acl_admits(parsed, wanted, groups=groups, referrer=call.request.headers.get("referer"))
 

@@ -6,17 +6,20 @@ only to those who may use it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
 from model.containers import ACL_READ, ACL_WRITE
 from model.errors import NoSuchContainer
-from model.names import ContainerPath
-from proxy.auth.acl import Access, acl_admits, acl_groups, parse_acl
+from model.names import ContainerPath, ObjectPath
+from proxy.auth.acl import Access, acl_admits, acl_groups, opens_to_public, parse_acl, without_public
+from proxy.auth.bucket_rules import block_of, shuts_out
 from proxy.auth.tempauth import TOKEN_PREFIX
 from proxy.http.messages import Request
 from proxy.identity.users import ACCOUNT_PREFIX, RESELLER_READER, User
-from proxy.operations.types import Container
+from proxy.operations.types import Container, StoredObject
+from proxy.swift import policy
 from proxy.swift.call import Call, Services
 from proxy.swift.errors import Refused
 
@@ -41,8 +44,17 @@ async def identify(request: Request, services: Services) -> User | None:
     raise unauthorized("unknown")
 
 
-async def authorize(call: Call, path: ContainerPath, access: Access) -> None:
-    """Let a request on to a container or its objects, or raise Refused."""
+async def authorize(
+    call: Call, path: ContainerPath | ObjectPath, access: Access, *, action: str = ""
+) -> None:
+    """Let a request on to a container, to its objects or to one of them, or raise Refused.
+
+    `action` is what a bucket policy calls what is to be done, where `access` and the method do not tell.
+    """
+    if await policy.denies(call, path, action or _action(call, access)):
+        raise denied(call)
+    if isinstance(path, ObjectPath):
+        path = path.parent
     user = call.user
     if user is not None and (
         user.owns(path.account) or (RESELLER_READER in user.roles and access is not Access.WRITE)
@@ -59,13 +71,48 @@ async def authorize(call: Call, path: ContainerPath, access: Access) -> None:
     raise denied(call)
 
 
+def _action(call: Call, access: Access) -> str:
+    match access:
+        case Access.LIST:
+            return policy.LIST
+        case Access.READ_OBJECT:
+            return policy.READ_OBJECT
+        case Access.WRITE:
+            return policy.DELETE_OBJECT if call.request.method == "DELETE" else policy.WRITE_OBJECT
+
+
+async def heed_tags(call: Call, stored: StoredObject) -> None:
+    """Refuse an object that a bucket policy denies for its tags, or raise nothing."""
+    if await policy.denies_stored(call, stored):
+        raise denied(call)
+
+
+async def heed_policy(call: Call, action: str) -> None:
+    """Refuse what a bucket policy denies its owner too."""
+    if await policy.denies(call, call.route.container_path, action):
+        raise denied(call)
+
+
+async def check_acls(call: Call, container: Container, changes: Mapping[str, bytes]) -> None:
+    """Refuse changes of ACLs that a policy denies, or that open to everybody what blocks that."""
+    given = [changes[name] for name in (ACL_READ, ACL_WRITE) if name in changes]
+    if given:
+        await heed_policy(call, policy.SET_ACL)
+    if block_of(container).block_acls and any(
+        opens_to_public(parse_acl(text.decode("utf-8", "surrogateescape"))) for text in given
+    ):
+        raise denied(call)
+
+
 def _acl_lets_in(call: Call, container: Container, access: Access) -> bool:
     text = container.settings.get(ACL_WRITE if access is Access.WRITE else ACL_READ)
-    if not text:
+    if not text or shuts_out(container, call.user):
         return False
     user = call.user
     groups = _NO_GROUPS if user is None else acl_groups(user.account, user.name, user.groups)
     acl = parse_acl(text.decode("utf-8", "surrogateescape"))
+    if block_of(container).ignore_acls:
+        acl = without_public(acl)
     return acl_admits(acl, access, groups=groups, referrer=call.headers.get("referer"))
 
 

@@ -17,7 +17,7 @@ from proxy.http.messages import Response
 from proxy.identity.users import ACCOUNT_PREFIX
 from proxy.operations.types import BodySource, HeldBody, NewObject, StoredObject, StreamedBody
 from proxy.ranges import Span
-from proxy.swift.access import authorize
+from proxy.swift.access import authorize, heed_tags
 from proxy.swift.call import Call
 from proxy.swift.errors import Refused
 from proxy.swift.expiry import requested_expiry
@@ -61,9 +61,10 @@ async def copy(call: Call, source: ObjectPath, target: ObjectPath) -> Response:
     """Copy the bytes and metadata of one object to another. Raises Refused, NoSuchObject, …"""
     require_empty_body(call)
     # The source is looked up before the target's ACL, so an absent one is 404 to who may read there.
-    await authorize(call, source.parent, Access.READ_OBJECT)
+    await authorize(call, source, Access.READ_OBJECT)
     opened = await call.colony.open_object(source)
-    await authorize(call, target.parent, Access.WRITE)
+    await heed_tags(call, opened.stored)
+    await authorize(call, target, Access.WRITE)
     check_object_name(target, call.limits)
     stored = opened.stored
     whole_manifest = call.parameters.get(MANIFEST) == "get"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from model.containers import ACL_READ, ACL_WRITE, POLICY, PUBLIC_ACCESS_BLOCK, S3_ACL
+from model.containers import ACL_READ, ACL_WRITE, POLICY, S3_ACL
 from proxy.auth.acl import opens_to_public, parse_acl
-from proxy.auth.policy import MalformedPolicy, parse_policy, stored_policy
-from proxy.auth.public_access import unpack_block
+from proxy.auth.bucket_rules import block_of, policy_of
+from proxy.auth.policy import MalformedPolicy, parse_policy
 from proxy.http.messages import Response
 from proxy.operations.types import Container
 from proxy.s3 import acl, xml_write
@@ -30,7 +30,7 @@ async def put_bucket_policy(call: Call) -> Response:
         policy = parse_policy(text, path.container)
     except MalformedPolicy as error:
         raise S3Error("MalformedPolicy", str(error)) from error
-    if policy.is_public and unpack_block(container.settings.get(PUBLIC_ACCESS_BLOCK)).block_policy:
+    if policy.is_public and block_of(container).block_policy:
         raise S3Error("AccessDenied")
     await call.colony.set_container(path, {POLICY: text})
     return empty(204)
@@ -63,9 +63,10 @@ async def get_bucket_policy_status(call: Call) -> Response:
 
 def _is_public(container: Container) -> bool:
     settings = container.settings
-    if POLICY in settings and stored_policy(settings[POLICY], container.path.container).is_public:
+    policy = policy_of(container)
+    if policy is not None and policy.is_public:
         return True
-    if unpack_block(settings.get(PUBLIC_ACCESS_BLOCK)).ignore_acls:
+    if block_of(container).ignore_acls:
         return False
     heeded = ownership_of(settings) is not Ownership.ENFORCED
     if heeded and acl.unpack(settings.get(S3_ACL, b""), container.record.owner).is_public:

@@ -17,6 +17,7 @@ from proxy.swift.call import Call
 from proxy.swift.errors import Refused, status_line, status_of
 from proxy.swift.large.manifest import SEGMENTS
 from proxy.swift.large.report import Problem, report_format, write_report
+from proxy.swift.policy import DELETE_OBJECT
 
 _DELETES_AT_ONCE: Final = 16
 
@@ -74,7 +75,7 @@ async def _collect(call: Call, path: ObjectPath, doomed: list[ObjectPath], *, de
 
 async def _delete(call: Call, path: ObjectPath, tally: _Tally) -> None:
     try:
-        await authorize(call, path.parent, Access.WRITE)
+        await authorize(call, path, Access.WRITE, action=DELETE_OBJECT)
         if (await call.colony.delete_object(path)).stored is None:
             tally.not_found += 1
         else:

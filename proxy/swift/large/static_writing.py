@@ -107,7 +107,7 @@ async def _look_up_all(call: Call, segments: list[Segment]) -> _Found:
 
 async def _look_up(call: Call, path: ObjectPath) -> FoundSegment | str:
     try:
-        await authorize(call, path.parent, Access.READ_OBJECT)
+        await authorize(call, path, Access.READ_OBJECT)
         stored = await call.colony.head_object(path)
         record, size, etag = stored.record, stored.record.size, stored.record.etag
         if is_dynamic(record):

@@ -15,7 +15,7 @@ from proxy.swift.large.deletion import delete_with_segments
 async def delete_object(call: Call) -> Response:
     """Delete the object; 404 where there is none."""
     path = call.route.object_path
-    await authorize(call, path.parent, Access.WRITE)
+    await authorize(call, path, Access.WRITE)
     if call.parameters.get("multipart-manifest") == "delete":
         return await delete_with_segments(call)
     deleted = await call.colony.delete_object(path, precondition=_expiry_precondition(call))

@@ -7,7 +7,7 @@ from model.objects import Manifest
 from proxy.auth.acl import Access
 from proxy.conditions import ANY, read_conditions
 from proxy.http.messages import Response
-from proxy.swift.access import authorize
+from proxy.swift.access import authorize, heed_tags
 from proxy.swift.call import Call
 from proxy.swift.errors import Refused
 from proxy.swift.large.static_reading import manifest_response, part_response
@@ -18,7 +18,7 @@ from proxy.swift.resolve import MANIFEST, resolve_readable
 async def get_object(call: Call) -> Response:
     """Answer with the object's bytes; for HEAD, with their headers."""
     path = call.route.object_path
-    await authorize(call, path.parent, Access.READ_OBJECT)
+    await authorize(call, path, Access.READ_OBJECT)
     method = call.request.method
     opened = None
     try:
@@ -31,6 +31,7 @@ async def get_object(call: Call) -> Response:
         if ANY in read_conditions(call.headers).if_match:
             raise Refused(412) from error
         raise
+    await heed_tags(call, stored)
     if stored.record.manifest is Manifest.STATIC and call.parameters:
         if call.parameters.get(MANIFEST) == "get":
             return manifest_response(call, stored)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.http.messages import Response
-from proxy.swift.access import require_owner
+from proxy.swift.access import check_acls, require_owner
 from proxy.swift.call import Call
 from proxy.swift.container_headers import container_changes
 from proxy.swift.errors import HTML
@@ -16,6 +16,7 @@ async def post_container(call: Call) -> Response:
     path = call.route.container_path
     changes = container_changes(call.headers, call.limits, by_owner=True)
     container = await call.colony.container(path, fresh=True)
+    await check_acls(call, container, changes)
     check_total(metadata_of(container.settings), metadata_of(changes), call.limits)
     if changes:
         await call.colony.set_container(path, changes)

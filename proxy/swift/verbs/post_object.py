@@ -16,7 +16,7 @@ from proxy.swift.object_headers import check_type, stored_headers
 async def post_object(call: Call) -> Response:
     """Replace the object's metadata as a whole; the content type stays where none is sent."""
     path = call.route.object_path
-    await authorize(call, path.parent, Access.WRITE)
+    await authorize(call, path, Access.WRITE)
     user = check_headers(call.headers, "object", call.limits)
     content_type = call.headers.get("content-type")
     posted = PostedMetadata(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from model.containers import TOUCHED
 from model.errors import NoSuchContainer
 from proxy.http.messages import Response
-from proxy.swift.access import require_owner
+from proxy.swift.access import check_acls, require_owner
 from proxy.swift.call import Call
 from proxy.swift.container_headers import check_policy, container_changes
 from proxy.swift.errors import HTML, Refused, standard_page
@@ -23,10 +23,12 @@ async def put_container(call: Call) -> Response:
     check_policy(call.headers)
     changes = container_changes(call.headers, call.limits, by_owner=True)
     try:
-        stored = metadata_of((await call.colony.container(path, fresh=True)).settings)
+        container = await call.colony.container(path, fresh=True)
+        stored = metadata_of(container.settings)
     except NoSuchContainer:
         stored = {}
     else:
+        await check_acls(call, container, changes)
         # A PUT that is accepted moves Last-Modified, whether it changes anything or not.
         changes = changes or {TOUCHED: b""}
     check_total(stored, metadata_of(changes), call.limits)

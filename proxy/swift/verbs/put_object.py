@@ -30,7 +30,7 @@ async def put_object(call: Call) -> Response:
     path = call.route.object_path
     if call.headers.get("x-copy-from"):
         return await _put_copy(call)
-    await authorize(call, path.parent, Access.WRITE)
+    await authorize(call, path, Access.WRITE)
     check_object_name(path, call.limits)
     if call.parameters.get(MANIFEST) == "put":
         return await put_static(call, precondition)

@@ -39,6 +39,7 @@ class FakeColony:
         self.containers: dict[ContainerPath, Container] = {}
         self.last: Stamp = ZERO
         self.reads = 0
+        self._remembered: set[ContainerPath] = set()
 
     def clock_ms(self) -> int:
         return self.now_ms
@@ -127,9 +128,7 @@ class FakeColony:
         self.objects[path] = (stored, data, listed)
         return stored
 
-    async def delete_object(
-        self, path: ObjectPath, *, precondition: Precondition | None = None
-    ) -> Deletion:
+    async def delete_object(self, path: ObjectPath, *, precondition: Precondition | None = None) -> Deletion:
         if precondition is not None:
             there = self.objects.get(path)
             precondition(None if there is None else there[0])
@@ -139,9 +138,11 @@ class FakeColony:
     # Containers and accounts.
 
     async def container(self, path: ContainerPath, *, fresh: bool = False) -> Container:
-        self.reads += 1
+        if fresh or path not in self._remembered:
+            self.reads += 1
         if path not in self.containers:
             raise NoSuchContainer(path.container)
+        self._remembered.add(path)
         return self.containers[path]
 
     async def account(self, name: str, *, fresh: bool = False) -> Container:

@@ -229,7 +229,7 @@ def test_errors_are_short_pages(swift: SwiftBench) -> None:
     assert answer.body.startswith(b"<html><h1>Not Found</h1><p>")
 
 
-def test_the_owner_of_an_object_is_read_without_asking_for_the_container(swift: SwiftBench) -> None:
+def test_an_owner_reads_an_object_without_asking_for_the_container_again(swift: SwiftBench) -> None:
     _put(swift)
     swift.call("GET", O)
     before = swift.fake.reads
