@@ -28,6 +28,8 @@ Scan = Callable[[bytes, bytes | None, int], Sequence[RawRow]]
 Reversed, the rows are those below `end`, last first. Tombstones may be among them. Fewer than
 `limit` rows mean that the range is exhausted."""
 
+STANDS_AT: Final = "at"
+"""In the extra of a row that was restamped: the stamp by which its version stands among the others."""
 NULL_MARKER: Final = b"null"
 """Stands in a query for the null version of the name that is the marker."""
 _CHUNK_ROWS: Final = 4096

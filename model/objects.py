@@ -14,8 +14,9 @@ from typing import Any, Final
 import msgpack
 
 from model.errors import CorruptRecord
-from model.listing import pack_listed
+from model.listing import STANDS_AT, pack_listed
 from model.names import HIDDEN, ObjectPath
+from model.stamp import Stamp
 
 RECORD_VERSION: Final = 1
 POSTED: Final = "posted"
@@ -154,14 +155,29 @@ def unpack_posted(packed: bytes) -> PostedMetadata:
     return PostedMetadata(*_unpack(packed, 5)[1:])
 
 
-def row_value(record: ObjectRecord) -> bytes:
-    """Return the value of the listing row that belongs to a record: all of it derives from the record."""
+def row_value(record: ObjectRecord, stands_at: Stamp | None = None) -> bytes:
+    """Return the value of the listing row that belongs to a record: all of it derives from the record.
+
+    `stands_at` is the record's stamp where the row's own is later.
+    """
     extra = dict(record.extra.get(LISTED, {}))
+    if stands_at is not None:
+        extra[STANDS_AT] = stands_at
     if record.delete_at:
         extra[EXPIRES] = record.delete_at
     if record.container.startswith(HIDDEN):
         extra[WITHIN] = [record.account, record.container]
     return pack_listed(record.etag, record.content_type, extra)
+
+
+def marker_value(path: ObjectPath) -> bytes:
+    """Return the value of a delete marker: a record that names what is deleted and says no more."""
+    return pack_record(ObjectRecord(path.account, path.container, path.name, 0, "", ""))
+
+
+def marker_row_value(stands_at: Stamp | None = None) -> bytes:
+    """Return the value of the listing row of a delete marker; see `row_value`."""
+    return pack_listed("", "", None if stands_at is None else {STANDS_AT: stands_at})
 
 
 def pack_names(path: ObjectPath) -> bytes:

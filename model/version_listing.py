@@ -11,7 +11,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from model.entry import Kind, is_listed, row_kind, row_stamp
-from model.listing import NULL_MARKER, Page, Query, RawRow, Scan, Shape, after_prefix, bounds, list_page
+from model.listing import (
+    NULL_MARKER,
+    STANDS_AT,
+    Page,
+    Query,
+    RawRow,
+    Scan,
+    Shape,
+    after_prefix,
+    bounds,
+    list_page,
+    unpack_listed,
+)
 from model.names import ROW_SEPARATOR, inverse, split_row_name
 from model.stamp import Stamp
 
@@ -20,6 +32,8 @@ LATEST: Final = b"\x01"
 PREFIX: Final = b"\x02"
 """The first byte of an item's name on a page of versions: what the item is; the row's name follows."""
 
+_STANDS_AT: Final = b"\xa2" + STANDS_AT.encode()
+"""How its name looks in a packed row: what has no such bytes in it need not be unpacked."""
 AFTER_NAME: Final = b"\x01"
 """Behind a name: the first key that no row of that name has, since names hold no NUL."""
 _CHUNK_ROWS: Final = 4096
@@ -66,6 +80,15 @@ def _row_bound(name: bytes) -> bytes:
     return bare + AFTER_NAME if separator else name
 
 
+def null_stamp(row: bytes) -> Stamp:
+    """Return the stamp by which the version of a null row stands among the versions of its name."""
+    if _STANDS_AT in row:
+        stands_at = unpack_listed((b"", row)).extra.get(STANDS_AT)
+        if stands_at is not None:
+            return Stamp(stands_at)
+    return row_stamp(row)
+
+
 class _Group:
     """What has been seen of one name: its null row, and its newest live version."""
 
@@ -89,7 +112,7 @@ class _Group:
     def current(self) -> RawRow | None:
         """Return the row to show under the name, or None where there is none, or a marker."""
         row = self.null
-        if self.version is not None and (row is None or row_stamp(row) < self.version[0]):
+        if self.version is not None and (row is None or null_stamp(row) < self.version[0]):
             row = self.version[1]
         return None if row is None or row_kind(row) != Kind.DATA else (self.name, row)
 
@@ -253,21 +276,21 @@ class _VersionWalk:
             cursor.skip()
             if after == NULL_MARKER:
                 # Where there is no null row any more, nothing tells where it stood: all are shown again.
-                after = row_stamp(item[1]) if version is None else b""
+                after = null_stamp(item[1]) if version is None else b""
             if not is_listed(row_kind(item[1])):
                 continue
             if version is None:
                 null = item
                 continue
-            if null is not None and row_stamp(null[1]) > version:
-                is_latest = self._add(null, row_stamp(null[1]), after, is_latest=is_latest)
+            if null is not None and null_stamp(null[1]) > version:
+                is_latest = self._add(null, null_stamp(null[1]), after, is_latest=is_latest)
                 null = None
             is_latest = self._add(item, version, after, is_latest=is_latest)
             if len(after) == len(version) and version > after:
                 # What comes before the marker is known to have a latest one: the rest is leapt over.
                 cursor.leap(name + ROW_SEPARATOR + inverse(after) + b"\0")
         if null is not None:
-            self._add(null, row_stamp(null[1]), after, is_latest=is_latest)
+            self._add(null, null_stamp(null[1]), after, is_latest=is_latest)
 
     def _add(self, item: RawRow, stamp: Stamp, after: bytes, *, is_latest: bool) -> bool:
         """Add a version that comes after the marker; say that whatever follows is not the latest."""

@@ -13,14 +13,24 @@ from dataclasses import replace
 from typing import Final
 
 from model.containers import unpack_container
-from model.entry import Entry, Kind, Table, only_sides
+from model.entry import Entry, Kind, Table, is_listed, only_sides
 from model.errors import CorruptRecord, NotEnoughReplicas, Unavailable
 from model.listing import pack_listed, unpack_listed
-from model.names import HIDDEN, ObjectPath, decode_name, index_key, object_key
+from model.names import (
+    HIDDEN,
+    ObjectPath,
+    decode_name,
+    encode_name,
+    index_key,
+    object_key,
+    split_row_name,
+    version_of_key,
+)
 from model.objects import (
     EXPIRES,
     POSTED,
     WITHIN,
+    marker_row_value,
     pack_names,
     row_value,
     unpack_names,
@@ -30,7 +40,7 @@ from model.objects import (
 from model.stamp import Stamp
 from objectd.contract import Outcome, Pending
 from replicator.containers import Settlement
-from replicator.keys import Keys, account_key, container_key, is_live
+from replicator.keys import Keys, Looked, account_key, container_key, is_live
 
 PENDING_MS: Final = 10_000
 """Proxies confirm within a second; after this long, whoever wrote is gone or cannot."""
@@ -75,7 +85,7 @@ class Reconciler:
         if entry is None:
             return None
         path = object_path(entry)
-        if path is not None and not entry.suffix:
+        if path is not None:
             await self.row_follows(path, entry)
         return entry.newest
 
@@ -85,12 +95,12 @@ class Reconciler:
         Where the container is gone, the object goes. Raises NotEnoughReplicas.
         """
         keys = self._keys
-        row_key = self.row_key(path)
+        row_key = self.row_key(path, version_of_key(entry.key))
         looked = await keys.look_up(row_key)
         if not looked.known:
             raise NotEnoughReplicas("too few homes of a listing row answer")
         if looked.merged is None or looked.merged.stamp < entry.stamp:
-            hidden = path.container.startswith(HIDDEN) or entry.kind is not Kind.DATA
+            hidden = path.container.startswith(HIDDEN) or not is_listed(entry.kind)
             guard = None if hidden else container_key(row_key[1:17])
             wanted = row_of(entry, path, row_key, entry.stamp)
             refusals = await keys.write(wanted, guard=guard)
@@ -110,9 +120,9 @@ class Reconciler:
         stamp = self._keys.stamp_after(entry)
         await self._keys.write(Entry(entry.key, stamp, Kind.TOMBSTONE, 0, pack_names(path)))
 
-    def row_key(self, path: ObjectPath) -> bytes:
-        """Return the key of an object's listing row."""
-        return index_key(self._keys.peers.epoch.digest(path.account, path.container), path.name)
+    def row_key(self, path: ObjectPath, version: Stamp | None) -> bytes:
+        """Return the key of the listing row of an object's version, None for the null version."""
+        return index_key(self._keys.peers.epoch.digest(path.account, path.container), path.name, version)
 
     # Rows.
 
@@ -129,29 +139,21 @@ class Reconciler:
         if not path.name:
             return await self._container_row(path, row, age_ms)
         digest = self._keys.peers.epoch.digest(path.account, path.container, path.name)
-        object_looked = await self._keys.agree(object_key(digest))
+        version = version_of_row(row, path)
+        object_looked = await self._keys.agree(object_key(digest, version))
         entry = object_looked.merged
         if entry is not None and entry.stamp >= row.stamp:
             await self.row_follows(path, entry)
             return max(row.newest, entry.stamp)
-        version = (await self._keys.look_up(object_key(digest, row.stamp))).merged
-        if version is not None:
-            await self._keys.agree(key)
-            return row.newest
-        return await self._lay_ghost(path, row, entry, age_ms)
+        return None if age_ms < GHOST_MS else await self._lay_ghost(path, row, object_looked)
 
-    async def _lay_ghost(
-        self, path: ObjectPath, row: Entry, entry: Entry | None, age_ms: int
-    ) -> Stamp | None:
+    async def _lay_ghost(self, path: ObjectPath, row: Entry, looked: Looked) -> Stamp:
         """Restamp a row whose write never reached a majority of the record's homes."""
-        if age_ms < GHOST_MS:
-            return None
+        entry = looked.merged
         stamp = self._keys.stamp_after(row, entry)
-        if not is_live(entry):
-            key = object_key(self._keys.peers.epoch.digest(path.account, path.container, path.name))
-            entry = Entry(key, stamp, Kind.TOMBSTONE, 0, pack_names(path))
+        if entry is None or not is_listed(entry.kind):
+            entry = Entry(looked.key, stamp, Kind.TOMBSTONE, 0, pack_names(path))
             await self._keys.write(entry)
-        assert entry is not None
         await self._keys.write(row_of(entry, path, row.key, stamp))
         return stamp
 
@@ -159,11 +161,11 @@ class Reconciler:
         """Return what a row lists: an object, or with an empty name a container of an account."""
         if row.kind is Kind.TOMBSTONE and row.value:
             return unpack_names(row.value)
-        name = decode_name(row.suffix)
         if row.kind is Kind.DATA:
             within = unpack_listed((row.suffix, row.to_row())).extra.get(WITHIN)
             if within is not None:
-                return ObjectPath(within[0], within[1], name)
+                return ObjectPath(within[0], within[1], decode_name(row.suffix))
+        name = decode_name(split_row_name(row.suffix)[0])
         container = (await self._keys.look_up(container_key(row.digest))).merged
         if container is not None and (named := container_names(container)) is not None:
             return replace(named, name=name)
@@ -217,10 +219,16 @@ class Reconciler:
 
 def object_path(entry: Entry) -> ObjectPath | None:
     """Return the names of an OBJECT entry, or None where it does not tell. Raises CorruptRecord."""
-    if entry.kind is Kind.DATA:
+    if is_listed(entry.kind):
         record = unpack_record(entry.value)
         return ObjectPath(record.account, record.container, record.name)
     return unpack_names(entry.value) if entry.kind is Kind.TOMBSTONE and entry.value else None
+
+
+def version_of_row(row: Entry, path: ObjectPath) -> Stamp | None:
+    """Return the version that a row is of, None for the null version; `path` is what it lists."""
+    name = encode_name(path.name)
+    return split_row_name(row.suffix)[1] if len(row.suffix) > len(name) else None
 
 
 def container_names(entry: Entry) -> ObjectPath | None:
@@ -233,9 +241,14 @@ def container_names(entry: Entry) -> ObjectPath | None:
 
 def row_of(entry: Entry, path: ObjectPath, row_key: bytes, stamp: Stamp) -> Entry:
     """Return the listing row that belongs to an OBJECT entry, under a stamp."""
-    if entry.kind is not Kind.DATA:
+    if not is_listed(entry.kind):
         return Entry(row_key, stamp, Kind.TOMBSTONE, 0, pack_names(path))
-    return Entry(row_key, stamp, Kind.DATA, entry.size, row_value(unpack_record(entry.value)))
+    # A row under a later stamp than its record's still stands where the record does among the versions.
+    stands_at = None if stamp == entry.stamp else entry.stamp
+    if entry.kind is Kind.MARKER:
+        return Entry(row_key, stamp, Kind.MARKER, 0, marker_row_value(stands_at))
+    value = row_value(unpack_record(entry.value), stands_at)
+    return Entry(row_key, stamp, Kind.DATA, entry.size, value)
 
 
 def row_sides(entry: Entry) -> dict[str, tuple[Stamp, bytes]]:

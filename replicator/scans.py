@@ -14,16 +14,17 @@ from model.entry import Entry, Kind, Table, from_row, row_kind, row_stamp
 from model.errors import CorruptRecord, Unavailable
 from model.listing import Listed, unpack_listed
 from model.names import ObjectPath, object_key
-from model.objects import EXPIRES, POSTED, WITHIN, pack_names, unpack_posted, unpack_record
+from model.objects import EXPIRES, POSTED, WITHIN, marker_value, pack_names, unpack_posted, unpack_record
 from model.stamp import Stamp, next_stamp, stamp_ms
 from objectd.contract import RawEntry
 from replicator.compare import Comparer
+from replicator.histories import Histories
 from replicator.keys import Keys, is_live
 from replicator.orphans import GRACE_MS, Orphans, is_part
 from replicator.peers import Peers
 from replicator.places import all_homes, key_range, partitions_led
 from replicator.plan import Drop, stamp_before
-from replicator.reconcile import Reconciler
+from replicator.reconcile import Reconciler, version_of_row
 from replicator.survey import Survey, strays
 from replicator.sync import DOUBT_AGE_S_MIN
 from ring.epoch import Phase
@@ -51,6 +52,7 @@ class Scanner:
         self._tombstone_age_s = tombstone_age_s
         self._now_ms = now_ms
         self._orphans = Orphans(peers, comparer, keys, now_ms=now_ms)
+        self._histories = Histories(peers, comparer, keys)
         self._reclaim_at = 0
         self._strays_of: Survey | None = None
         self._strays: Set[int] = frozenset()
@@ -154,7 +156,7 @@ class Scanner:
         if expires and expires * 1000 <= self._now_ms():
             path = await self._reconciler.path_of_row(row)
             if path is not None:
-                self.expired_count += await self._expire(path)
+                self.expired_count += await self._expire(path, version_of_row(row, path))
             return
         within = listed.extra.get(WITHIN)
         old = stamp_ms(row.newest) + GRACE_MS < self._now_ms()
@@ -163,12 +165,15 @@ class Scanner:
             if await self._orphans.is_orphan(path):
                 entry = (await self._keys.look_up(self._object_key(path))).merged
                 if entry is not None and is_live(entry):
-                    await self._delete(path, entry)
+                    await self._replace(path, entry, Kind.TOMBSTONE)
                     self.orphans_count += 1
 
-    async def _expire(self, path: ObjectPath) -> bool:
-        """Delete an object whose record, as a majority has it, says that its time has passed."""
-        looked = await self._keys.look_up(self._object_key(path))
+    async def _expire(self, path: ObjectPath, version: Stamp | None) -> bool:
+        """Delete a version whose record, as a majority has it, says that its time has passed.
+
+        A marker takes the place of one that is current, so that no older version shows in its stead.
+        """
+        looked = await self._keys.look_up(self._object_key(path, version))
         entry = looked.merged
         if not looked.known or entry is None:
             return False
@@ -176,20 +181,25 @@ class Scanner:
             delete_at = object_expires(entry)
             if not delete_at or delete_at * 1000 > self._now_ms():
                 return False
-            await self._delete(path, entry)
+            hides = await self._histories.hides_others(path, entry)
+            await self._replace(path, entry, Kind.MARKER if hides else Kind.TOMBSTONE)
         else:
             await self._reconciler.row_follows(path, entry)
         return True
 
-    async def _delete(self, path: ObjectPath, entry: Entry) -> None:
-        """Delete an entry as it was seen: a stamp just after its own hides nothing written since."""
-        stamp = next_stamp(entry.newest, 0, self._peers.clock.writer_id)
-        tombstone = Entry(entry.key, stamp, Kind.TOMBSTONE, 0, pack_names(path))
-        await self._keys.write(tombstone)
-        await self._reconciler.row_follows(path, tombstone)
+    async def _replace(self, path: ObjectPath, entry: Entry, kind: Kind) -> None:
+        """Put a tombstone or a marker in the place of an entry as it was seen.
 
-    def _object_key(self, path: ObjectPath) -> bytes:
-        return object_key(self._peers.epoch.digest(path.account, path.container, path.name))
+        A stamp just after its own hides nothing written since.
+        """
+        stamp = next_stamp(entry.newest, 0, self._peers.clock.writer_id)
+        value = marker_value(path) if kind is Kind.MARKER else pack_names(path)
+        placed = Entry(entry.key, stamp, kind, 0, value)
+        await self._keys.write(placed)
+        await self._reconciler.row_follows(path, placed)
+
+    def _object_key(self, path: ObjectPath, version: Stamp | None = None) -> bytes:
+        return object_key(self._peers.epoch.digest(path.account, path.container, path.name), version)
 
     def _next(self, start: int) -> int | None:
         around = self._peers.around

@@ -7,14 +7,14 @@ from typing import Final, NamedTuple
 
 from model.containers import Versioning
 from model.entry import Entry, Kind, Table, make_key
-from model.listing import pack_listed
 from model.names import HIDDEN, NULL_VERSION, ObjectPath, index_key, object_key
 from model.objects import (
     LISTED,
     POSTED,
     ObjectRecord,
+    marker_row_value,
+    marker_value,
     pack_names,
-    pack_record,
     unpack_posted,
     unpack_record,
 )
@@ -50,11 +50,9 @@ class Places(NamedTuple):
 
     def marker(self, stamp: Stamp, version: Stamp | None) -> tuple[Entry, Entry]:
         """Return a delete marker and its row."""
-        path = self.path
-        record = ObjectRecord(path.account, path.container, path.name, 0, "", "")
         return (
-            Entry(self.key(version), stamp, Kind.MARKER, 0, pack_record(record)),
-            Entry(self.row_key(version), stamp, Kind.MARKER, 0, pack_listed("", "")),
+            Entry(self.key(version), stamp, Kind.MARKER, 0, marker_value(self.path)),
+            Entry(self.row_key(version), stamp, Kind.MARKER, 0, marker_row_value()),
         )
 
     def tombstones(self, stamp: Stamp, version: Stamp | None) -> tuple[Entry, Entry]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from model.entry import Kind, row_kind, row_stamp
+from model.entry import Kind, row_kind
 from model.listing import NULL_MARKER, Query, RawRow, Shape, unpack_listed
 from model.names import NULL_VERSION, ContainerPath, decode_name, split_row_name
 from model.stamp import version_id
-from model.version_listing import LATEST, PREFIX
+from model.version_listing import LATEST, PREFIX, null_stamp
 from proxy.operations.listing import list_index
 from proxy.operations.look_up import parse_version
 from proxy.operations.nodes import Nodes
@@ -54,5 +54,5 @@ def _item(item: RawRow) -> ListedVersion | str:
         NULL_VERSION if version is None else version_id(version),
         is_latest=flag == LATEST,
         is_marker=row_kind(row) == Kind.MARKER,
-        stamp=row_stamp(row) if version is None else version,
+        stamp=null_stamp(row) if version is None else version,
     )
