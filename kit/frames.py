@@ -18,6 +18,8 @@ from typing import Any, Final
 
 import msgpack
 
+from kit.pages import paged_memory
+
 Buffer = bytes | bytearray | memoryview
 
 FRAME_VERSION: Final = 1
@@ -188,7 +190,8 @@ class FrameReader:
         self._keep(start, end)
 
     def _begin_large(self, frame_bytes: int, fields: tuple[int, int, int, int], start: int, end: int) -> None:
-        large = memoryview(bytearray(frame_bytes))
+        # Its body begins at a page: so a disk can take it as it is.
+        large = paged_memory(frame_bytes, page_at=fields[3])
         self._filled = end - start - HEADER_BYTES
         large[: self._filled] = self._view[start + HEADER_BYTES : end]
         self._large = large

@@ -40,6 +40,15 @@ class Files:
         flags = os.O_RDWR | os.O_CLOEXEC
         return os.open(path, flags | os.O_CREAT | os.O_EXCL if create else flags, _FILE_MODE)
 
+    def open_direct(self, path: Path) -> int | None:
+        """Open a volume for writes past the page cache, or None where the file system knows none."""
+        try:
+            return os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                return None
+            raise
+
     def lock(self, path: Path) -> int:
         """Open a file that only one process at a time may have open in this way."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE_MODE)
@@ -120,9 +129,9 @@ class Files:
         finally:
             os.close(fd)
 
-    def reserve(self, fd: int, size: int) -> None:
-        """Set disk space aside for a file."""
-        os.posix_fallocate(fd, 0, size)
+    def reserve(self, fd: int, size: int, offset: int = 0) -> None:
+        """Set disk space aside for `size` bytes of a file."""
+        os.posix_fallocate(fd, offset, size)
 
     def drop_cache(self, fd: int) -> None:
         """Drop what the page cache holds of a file as clean."""

@@ -1,7 +1,9 @@
 """The commit pipeline of one device: operations queue up, a group is written, synced, then applied.
 
 One group is under way at a time; what arrives meanwhile shares the next. Planning and applying run
-in the loop; so does a small write, which only copies into the page cache; the sync is the kernel's.
+in the loop; so does a small write, which only copies into the page cache. Large writes go past it, from
+where their bytes were received: making pages for three copies of them costs more than all else. They and
+the sync are the kernel's.
 A failed sync is never tried again: nobody knows what of the page cache is left after one.
 """
 
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -17,15 +20,18 @@ from typing import Any, Final
 
 from model.errors import CorruptRecord
 from model.stamp import ZERO
+from objectd.disk.direct import split, whole_pages
 from objectd.disk.files import Files
 from objectd.disk.index import Index
 from objectd.disk.planning import Group, Named, Operation, Result
+from objectd.disk.records import PAGE_BYTES
 from objectd.disk.state import Applier, DeviceState
 from objectd.disk.sync import Syncer
 from objectd.disk.volumes import Volumes
 from objectd.store import Outcome, Write, Written
 
 _INLINE_BYTES_MAX: Final = 256 << 10
+_DIRECT_BYTES_MIN: Final = 128 << 10
 _FULL_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -195,15 +201,50 @@ class Pipeline:
             self._state.touched.add(volume_id)
 
     def _write(self, group: Group, calls: list[tuple[_Call, list[Result]]]) -> None:
+        volumes, syncer = self._volumes, self._syncer
+        assert volumes.tail is not None
+        assert syncer is not None
+        direct = volumes.direct_tail(group.size + PAGE_BYTES) if group.size >= _DIRECT_BYTES_MIN else None
+        if direct is not None:
+            group.end_at_page()
+            self._write_direct(direct, group, calls)
+        elif group.size <= _INLINE_BYTES_MAX:
+            volumes.write_tail(group.buffers, group.size)
+            syncer.sync(volumes.tail.fd, lambda number: self._synced(group, calls, number))
+        else:
+            self._write_in_thread(group, calls)
+
+    def _write_direct(self, direct: int, group: Group, calls: list[tuple[_Call, list[Result]]]) -> None:
+        """Have the kernel write whole pages past its cache; what shares a page with the tail is cached."""
+        volumes, syncer = self._volumes, self._syncer
+        assert volumes.tail is not None
+        assert syncer is not None
+        fd = volumes.tail.fd
+        shared_bytes = -volumes.tail_offset % PAGE_BYTES
+        shared, rest = split(group.buffers, shared_bytes)
+        if shared:
+            volumes.write_tail(shared, shared_bytes)
+
+        def then_sync(number: int) -> None:
+            if number in (errno.EINVAL, errno.EAGAIN):
+                if number == errno.EINVAL:
+                    # A file system that lets files be opened so, and will not write to them.
+                    volumes.write_direct_no_more()
+                self._write_in_thread(group, calls)
+            elif number:
+                if not self._write_failed(OSError(number, os.strerror(number)), calls, was_full=False):
+                    self._next()
+            else:
+                syncer.sync(fd, lambda number: self._synced(group, calls, number))
+
+        syncer.write(direct, whole_pages(rest), volumes.tail_offset + shared_bytes, then_sync)
+
+    def _write_in_thread(self, group: Group, calls: list[tuple[_Call, list[Result]]]) -> None:
         volumes, loop, syncer = self._volumes, self._loop, self._syncer
         assert volumes.tail is not None
         assert loop is not None
         assert syncer is not None
         fd = volumes.tail.fd
-        if group.size <= _INLINE_BYTES_MAX:
-            volumes.write_tail(group.buffers, group.size)
-            syncer.sync(fd, lambda number: self._synced(group, calls, number))
-            return
         written = loop.run_in_executor(self._threads, volumes.write_tail, group.buffers, group.size)
 
         def then_sync(done: asyncio.Future[None]) -> None:

@@ -17,6 +17,7 @@ from objectd.disk.locations import InFile, InVolume, Location, Lost, Payload
 from objectd.disk.records import (
     ALIGNMENT,
     KEY_BYTES_MAX,
+    PAGED_PAYLOAD_BYTES_MIN,
     PREFIX_BYTES,
     Body,
     Buffer,
@@ -24,7 +25,9 @@ from objectd.disk.records import (
     LargeFile,
     RecordKind,
     encode_body,
+    encode_pad,
     encode_prefix,
+    pad_bytes,
 )
 from objectd.disk.state import Current, DeviceState, Effect, Position, load_current
 from objectd.store import Origin, Outcome, Write, Written
@@ -120,6 +123,10 @@ class Group:
         if isinstance(operation, Relocate):
             return self._relocate(operation)
         return self._keep(operation)
+
+    def end_at_page(self) -> None:
+        """Fill the rest of the group's last page, so that what follows shares no page with it."""
+        self._pad(pad_bytes(self._start + self.size))
 
     def _current(self, key: bytes) -> Current | None:
         if key in self._overlay:
@@ -287,9 +294,12 @@ class Group:
     def _append(
         self, kind: RecordKind, flags: int, body: Body, payload: Buffer | None, change: int, time_ms: int
     ) -> Location:
+        payload_bytes = len(payload) if payload is not None else 0
+        if payload_bytes >= PAGED_PAYLOAD_BYTES_MIN:
+            head_bytes = PREFIX_BYTES + len(body.data)
+            self._pad(pad_bytes(self._start + self.size + head_bytes))
         sequence = self.next_sequence
         self.next_sequence = sequence + 1
-        payload_bytes = len(payload) if payload is not None else 0
         prefix = encode_prefix(
             kind, flags, (sequence, self._durable, change, time_ms), body, payload_bytes, self._nonce
         )
@@ -311,6 +321,11 @@ class Group:
             delta = body_end - 4 * body.block_count
             held = InVolume(self._volume_id, offset, record_bytes, delta, payload_bytes)
         return Location(sequence, self._volume_id, offset, record_bytes, held)
+
+    def _pad(self, record_bytes: int) -> None:
+        if record_bytes:
+            at = self._append(RecordKind.PAD, 0, encode_pad(record_bytes), None, 0, self._now_ms)
+            self.effects.append(Effect(b"", None, None, held_in=at.volume_id, held_bytes=record_bytes))
 
 
 def _with_payload(at: Location, payload: Payload) -> Location:

@@ -35,6 +35,10 @@ MAGIC: Final = b"\xc5CLr"
 VOLUME_MAGIC: Final = b"\xc5CLv"
 ALIGNMENT: Final = 8
 BLOCK_BYTES: Final = 64 << 10
+PAGE_BYTES: Final = 4096
+"""Writes past the page cache begin and end at multiples of this, and so do the payloads meant for them."""
+PAGED_PAYLOAD_BYTES_MIN: Final = 128 << 10
+"""Payloads from here on begin at a page of the volume: so they are written from where they were received."""
 VOLUME_HEAD_BYTES: Final = 64
 UUID_BYTES: Final = 16
 
@@ -44,6 +48,8 @@ _CRC: Final = Struct(">I")
 _LENGTHS: Final = Struct(">HI")
 _LARGE: Final = Struct(">16sQ")
 PREFIX_BYTES: Final = _PREFIX.size + _CRC.size
+_PAD_BYTES_MIN: Final = 64
+_ZEROS: Final = bytes(ALIGNMENT)
 KEY_BYTES_MAX: Final = 0xFFFF
 
 
@@ -58,6 +64,8 @@ class RecordKind(IntEnum):
     """The payload of the row whose sequence is `change` failed its checksum."""
     CHANGE = 4
     """A line of the change log whose row has been superseded since."""
+    PAD = 5
+    """Nothing: it fills the space up to where a large payload, or the next group, is to begin."""
 
 
 class Flag(IntFlag):
@@ -161,11 +169,27 @@ def encode_body(key: bytes, row: bytes, payload: Buffer | None, large: LargeFile
     parts = _LENGTHS.pack(len(key), len(row)) + key + row
     blocks = 0
     if payload is not None:
-        parts += block_checksums(payload)
         blocks = block_count(len(payload))
+        if len(payload) >= PAGED_PAYLOAD_BYTES_MIN:
+            # Records are aligned, and so is where such a payload begins: then the body between is too.
+            parts += _ZEROS[: -(len(parts) + 4 * blocks) % ALIGNMENT]
+        parts += block_checksums(payload)
     elif large is not None:
         parts += _LARGE.pack(large.file_id, large.size)
     return Body(parts, crc32c(parts), blocks)
+
+
+def pad_bytes(offset: int) -> int:
+    """Return the bytes of a PAD record at an offset that ends at a page; 0 where the offset is at one."""
+    gap = -offset % PAGE_BYTES
+    return gap + PAGE_BYTES if 0 < gap < _PAD_BYTES_MIN else gap
+
+
+def encode_pad(record_bytes: int) -> Body:
+    """Return the body of a PAD record of `record_bytes` in all, a multiple of ALIGNMENT."""
+    zeros = bytes(record_bytes - PREFIX_BYTES - _LENGTHS.size)
+    data = _LENGTHS.pack(0, len(zeros)) + zeros
+    return Body(data, crc32c(data), 0)
 
 
 def encode_prefix(
@@ -217,7 +241,8 @@ def decode_body(data: Buffer, prefix: Prefix) -> DecodedBody | None:
     large = None
     if prefix.flags & Flag.LARGE:
         large = LargeFile(*_LARGE.unpack_from(data, rest_at))
-    checksums_of_blocks = bytes(data[rest_at:]) if prefix.flags & Flag.PAYLOAD else b""
+    checksums_at = max(rest_at, len(data) - 4 * block_count(prefix.payload_bytes))
+    checksums_of_blocks = bytes(data[checksums_at:]) if prefix.flags & Flag.PAYLOAD else b""
     return DecodedBody(
         bytes(data[_LENGTHS.size : row_at]), bytes(data[row_at:rest_at]), large, checksums_of_blocks
     )

@@ -160,7 +160,7 @@ class Replay:
 
     def _replay(self, volume_id: int, found: Found, *, is_lost: bool) -> None:
         prefix, key = found.prefix, found.body.key
-        current = self._current(key)
+        current = self._current(key) if prefix.kind != RecordKind.PAD else None
         match prefix.kind:
             case RecordKind.ENTRY:
                 if current is None or current.at.sequence < prefix.sequence:
@@ -177,6 +177,8 @@ class Replay:
             case RecordKind.CHANGE:
                 self._hold(volume_id, prefix.record_bytes)
                 self._applier.add_change(key, found.body.row, prefix.change, prefix.time_ms)
+            case RecordKind.PAD:
+                self._hold(volume_id, prefix.record_bytes)
 
     def _replay_row(self, volume_id: int, found: Found, current: Current | None, *, is_lost: bool) -> None:
         prefix, body = found.prefix, found.body

@@ -1,31 +1,38 @@
-"""Waiting for stable storage without a thread: fdatasync by the kernel's asynchronous I/O.
+"""Waiting for the disk without a thread: fdatasync, and writes past the page cache, by the kernel.
 
 IOCB_CMD_FDSYNC (Linux 4.18, io_submit(2)) runs the sync in a kernel worker and rings an eventfd in
 the loop. Measured here it costs a third of the CPU that handing the call to a thread does, and the
-reply never waits for the interpreter lock (docs/decisions/0004-volume-format.md). Where the kernel
-or a sandbox refuses it, a thread does the same.
+reply never waits for the interpreter lock (docs/decisions/0004-volume-format.md). IOCB_CMD_PWRITEV
+on a file opened with O_DIRECT hands the buffers to the disk and returns. Where the kernel or a
+sandbox refuses them, a thread does the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from struct import Struct
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
+
+from kit.pages import address_of
 
 Done = Callable[[int], None]
-"""Called in the loop with 0, or the errno of the failed sync."""
+"""Called in the loop with 0, or the errno of what failed."""
 
 _EVENTS_MAX: Final = 64
 _CMD_FDSYNC: Final = 3
+_CMD_PWRITEV: Final = 8
+_IOV_MAX: Final = 1024
 _FLAG_RESFD: Final = 1
 # struct iocb and struct io_event of linux/aio_abi.h, little-endian machines.
 _IOCB: Final = Struct("<QIIHhIQQqQII")
 _EVENT: Final = Struct("<QQqq")
+_IOVEC: Final = Struct("<QQ")
 # io_setup, io_destroy, io_submit, io_getevents
 _CALLS: Final = {"x86_64": (206, 207, 209, 208), "aarch64": (0, 1, 2, 4)}
 
@@ -35,6 +42,12 @@ class Syncer(Protocol):
 
     def sync(self, fd: int, done: Done) -> None:
         """Start fdatasync of a file; `done` is called in the loop."""
+
+    def write(self, fd: int, pages: Sequence[memoryview], offset: int, done: Done) -> None:
+        """Start writing whole pages past the page cache; `done` gets EAGAIN where not all was written.
+
+        A sync has to follow.
+        """
 
     def close(self) -> None:
         """Release what it holds; nothing may be under way."""
@@ -57,7 +70,14 @@ class ThreadSyncer:
 
     def sync(self, fd: int, done: Done) -> None:
         """Start fdatasync of a file."""
-        waiting = self._loop.run_in_executor(self._threads, _sync, fd)
+        self._start(done, _sync, fd)
+
+    def write(self, fd: int, pages: Sequence[memoryview], offset: int, done: Done) -> None:
+        """Start writing whole pages."""
+        self._start(done, _write, fd, pages, offset)
+
+    def _start(self, done: Done, work: Callable[..., int], *arguments: object) -> None:
+        waiting = self._loop.run_in_executor(self._threads, work, *arguments)
         waiting.add_done_callback(lambda finished: done(finished.result()))
 
     def close(self) -> None:
@@ -69,8 +89,24 @@ def _sync(fd: int) -> int:
     try:
         os.fdatasync(fd)
     except OSError as error:
-        return error.errno or 5
+        return error.errno or errno.EIO
     return 0
+
+
+def _write(fd: int, pages: Sequence[memoryview], offset: int) -> int:
+    try:
+        written = os.pwritev(fd, pages, offset)
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0 if written == sum(map(len, pages)) else errno.EAGAIN
+
+
+class _UnderWay(NamedTuple):
+    """A call that the kernel works on: what it is to return, and what it reads from until then."""
+
+    done: Done
+    result: int = 0
+    memory: object = None
 
 
 class KernelSyncer:
@@ -85,7 +121,7 @@ class KernelSyncer:
         self._context = ctypes.c_ulong(0)
         self._check(self._call(self._setup, _EVENTS_MAX, ctypes.byref(self._context)))
         self._loop = loop
-        self._waiting: dict[int, Done] = {}
+        self._waiting: dict[int, _UnderWay] = {}
         self._last = 0
         self._control = ctypes.create_string_buffer(_IOCB.size)
         self._controls = (ctypes.c_void_p * 1)(ctypes.addressof(self._control))
@@ -101,14 +137,27 @@ class KernelSyncer:
 
     def sync(self, fd: int, done: Done) -> None:
         """Start fdatasync of a file."""
-        self._last += 1
-        self._waiting[self._last] = done
-        _IOCB.pack_into(
-            self._control, 0, self._last, 0, 0, _CMD_FDSYNC, 0, fd, 0, 0, 0, 0, _FLAG_RESFD, self._bell
-        )
+        self._start(_CMD_FDSYNC, fd, (0, 0, 0), _UnderWay(done))
+
+    def write(self, fd: int, pages: Sequence[memoryview], offset: int, done: Done) -> None:
+        """Start writing whole pages."""
+        if len(pages) > _IOV_MAX:
+            self._loop.call_soon(done, errno.EINVAL)
+            return
+        vectors = ctypes.create_string_buffer(_IOVEC.size * len(pages))
+        for number, page in enumerate(pages):
+            _IOVEC.pack_into(vectors, _IOVEC.size * number, address_of(page), len(page))
+        size = sum(map(len, pages))
+        place = (ctypes.addressof(vectors), len(pages), offset)
+        self._start(_CMD_PWRITEV, fd, place, _UnderWay(done, size, (vectors, pages)))
+
+    def _start(self, command: int, fd: int, place: tuple[int, int, int], under_way: _UnderWay) -> None:
+        self._last = token = self._last + 1
+        self._waiting[token] = under_way
+        _IOCB.pack_into(self._control, 0, token, 0, 0, command, 0, fd, *place, 0, _FLAG_RESFD, self._bell)
         if self._call(self._submit, self._context, 1, self._controls) != 1:
-            del self._waiting[self._last]
-            self._loop.call_soon(done, ctypes.get_errno() or 5)
+            del self._waiting[token]
+            self._loop.call_soon(under_way.done, ctypes.get_errno() or errno.EIO)
 
     def close(self) -> None:
         """Give the context back to the kernel."""
@@ -124,9 +173,13 @@ class KernelSyncer:
         count = self._call(self._getevents, self._context, 0, _EVENTS_MAX, self._events, self._no_wait)
         for number in range(count):
             token, _, result, _ = _EVENT.unpack_from(self._events, number * _EVENT.size)
-            done = self._waiting.pop(token, None)
-            if done is not None:
-                done(-result if result < 0 else 0)
+            under_way = self._waiting.pop(token, None)
+            if under_way is None:
+                continue
+            if result < 0:
+                under_way.done(-result)
+            else:
+                under_way.done(0 if result == under_way.result else errno.EAGAIN)
 
     def _probe(self) -> None:
         """Sync an unnamed file once: some sandboxes let the context be made and refuse the rest."""

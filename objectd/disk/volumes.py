@@ -21,6 +21,7 @@ from objectd.disk.records import (
 
 _OPEN_FILES_MAX: Final = 128
 _ZERO_AHEAD_BYTES: Final = 256 << 10
+_RESERVE_BYTES: Final = 16 << 20
 _ZEROS: Final = bytes(_ZERO_AHEAD_BYTES)
 _SMALL_GROUP_BYTES: Final = 16 << 10
 _SUFFIX: Final = ".vol"
@@ -54,6 +55,9 @@ class Volumes:
         self.tail: OpenVolume | None = None
         self.tail_offset = 0
         self._filled_to = 0
+        self._reserved_to = 0
+        self._direct: OpenVolume | None = None
+        self._writes_direct = True
         self._sealed_sizes: dict[int, int] = {}
         self.nonce = 0
 
@@ -181,16 +185,48 @@ class Volumes:
         """
         assert self.tail is not None
         end = self.tail_offset + size
-        self._usual_group_bytes += (size - self._usual_group_bytes) >> 3
+        self._note_group(size)
         if end > self._filled_to and self._usual_group_bytes <= _SMALL_GROUP_BYTES:
             self._files.write(self.tail.fd, [_ZEROS], max(self._filled_to, self.tail_offset))
             self._filled_to = max(self._filled_to, self.tail_offset) + _ZERO_AHEAD_BYTES
         self._files.write(self.tail.fd, buffers, self.tail_offset)
         self._filled_to = max(self._filled_to, end)
 
+    def _note_group(self, size: int) -> None:
+        self._usual_group_bytes += (size - self._usual_group_bytes) >> 3
+
+    def direct_tail(self, size: int) -> int | None:
+        """Return the tail open for a write of `size` bytes past the page cache, None where that cannot be.
+
+        Space is set aside ahead of it: the kernel does not wait for a write within its file. Raises OSError.
+        """
+        tail = self.tail
+        assert tail is not None
+        if not self._writes_direct:
+            return None
+        if self._direct is None or self._direct.volume_id != tail.volume_id:
+            fd = self._files.open_direct(self.path(tail.volume_id))
+            if fd is None:
+                self.write_direct_no_more()
+                return None
+            self._direct = OpenVolume(tail.volume_id, fd, self._files)
+        end = self.tail_offset + size
+        if end > self._reserved_to:
+            start = max(self._reserved_to, self.tail_offset)
+            self._files.reserve(tail.fd, end - start + _RESERVE_BYTES, start)
+            self._reserved_to = end + _RESERVE_BYTES
+        self._note_group(size)
+        return self._direct.fd
+
+    def write_direct_no_more(self) -> None:
+        """Take note that the file system cannot write past its page cache."""
+        self._writes_direct = False
+        self._direct = None
+
     def advance(self, size: int) -> None:
         """Move the tail behind bytes that are durable."""
         self.tail_offset += size
+        self._filled_to = max(self._filled_to, self.tail_offset)
 
     def tail_is_named(self) -> bool:
         """Say whether the tail's file still has its name: it has not when the folder was emptied."""
@@ -208,17 +244,18 @@ class Volumes:
 
     def seal(self) -> None:
         """Cut what was filled ahead of the tail."""
-        if self.tail is not None and self._filled_to > self.tail_offset:
+        if self.tail is not None and max(self._filled_to, self._reserved_to) > self.tail_offset:
             self._files.truncate(self.tail.fd, self.tail_offset)
-            self._filled_to = self.tail_offset
+            self._filled_to = self._reserved_to = self.tail_offset
 
     def close(self) -> None:
         """Let go of all files; readers keep theirs."""
         self._open.clear()
+        self._direct = None
         self.tail = None
 
     def _become_tail(self, opened: OpenVolume, offset: int) -> None:
         self.tail = opened
         self._sealed_sizes.pop(opened.volume_id, None)
-        self.tail_offset = self._filled_to = offset
+        self.tail_offset = self._filled_to = self._reserved_to = offset
         self.nonce = self.nonce_of(opened.volume_id)

@@ -80,6 +80,14 @@ class _FaultySyncer:
         else:
             self._inner.sync(fd, done)
 
+    def write(self, fd: int, pages: Sequence[memoryview], offset: int, done: Callable[[int], None]) -> None:
+        try:
+            written = self._files.pwritev(fd, pages, offset)
+            number = 0 if written == sum(map(len, pages)) else errno.EAGAIN
+        except OSError as error:
+            number = error.errno or errno.EIO
+        self._loop.call_soon(done, number)
+
     def close(self) -> None:
         self._inner.close()
 
