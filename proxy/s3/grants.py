@@ -19,12 +19,13 @@ _BODY_BYTES_MAX: Final = 256 * 1024
 
 
 async def show(call: Call, listed: AccessList) -> bytes:
-    """Return the document of a list."""
+    """Return the document of a list: groups first, then users, each in the order given."""
     grants = []
     for who, what in listed.grants:
         if who.id:
             who = replace(who, name=(await call.named_owner(who.id)).display_name)
         grants.append((who, str(what)))
+    grants.sort(key=lambda grant: not grant[0].uri)
     return xml_write.access_control_policy(await call.named_owner(listed.owner), grants)
 
 

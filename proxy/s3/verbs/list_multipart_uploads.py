@@ -58,7 +58,7 @@ async def list_multipart_uploads(call: Call) -> Response:
     inner += f"<MaxUploads>{wanted.keys_max}</MaxUploads>" + xml_write.flag(
         "IsTruncated", holds=page.truncated
     )
-    uploads = "".join([_upload(call, wanted, *upload) for upload in page.uploads])
+    uploads = "".join([await _upload(call, wanted, *upload) for upload in page.uploads])
     prefixes = xml_write.common_prefixes([wanted.show(prefix) for prefix in page.prefixes])
     return xml(xml_write.root("ListMultipartUploadsResult", inner + uploads + prefixes))
 
@@ -116,8 +116,8 @@ def _start(call: Call) -> tuple[bytes, bool]:
     return key + _AFTER_ALL_UPLOADS, True
 
 
-def _upload(call: Call, wanted: Wanted, key: str, upload_id: str, row: Listed) -> str:
-    owner = call.show_owner(row.extra.get("owner", ""))
+async def _upload(call: Call, wanted: Wanted, key: str, upload_id: str, row: Listed) -> str:
+    owner = await call.named_owner(row.extra.get("owner", ""))
     inner = named("Key", key, wanted) + xml_write.tag("UploadId", upload_id)
     inner += owner.xml("Initiator") + owner.xml() + "<StorageClass>STANDARD</StorageClass>"
     inner += f"<Initiated>{iso_millis(stamp_ms(row.stamp))}</Initiated>"

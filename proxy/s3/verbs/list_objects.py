@@ -19,7 +19,7 @@ async def list_objects(call: Call) -> Response:
     marker = check_listing_name("marker", call.query.get("marker", ""))
     page = await fetch_page(call, path, wanted, marker)
     container = await call.colony.container(path)
-    owner = call.show_owner(container.record.owner).xml()
+    owner = (await call.named_owner(container.record.owner)).xml()
     contents, prefixes = rows(page, wanted.show, more=owner)
     inner = head(call, wanted) + named("Marker", call.query.get("marker", ""), wanted)
     if page.truncated and wanted.delimiter:

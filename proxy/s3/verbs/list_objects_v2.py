@@ -24,7 +24,7 @@ async def list_objects_v2(call: Call) -> Response:
     owner = ""
     if query.get("fetch-owner", "").lower() == "true":
         container = await call.colony.container(path)
-        owner = call.show_owner(container.record.owner).xml()
+        owner = (await call.named_owner(container.record.owner)).xml()
     contents, prefixes = rows(page, wanted.show, more=owner)
     inner = head(call, wanted) + (
         f"<MaxKeys>{wanted.keys_max}</MaxKeys><KeyCount>{len(page.items)}</KeyCount>"

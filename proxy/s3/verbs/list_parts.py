@@ -32,7 +32,7 @@ async def list_parts_of_upload(call: Call) -> Response:
             rows.append(row)
     if call.user_id is None:
         raise S3Error("AccessDenied")
-    owner = call.show_owner(upload.stored.record.owner)
+    owner = await call.named_owner(upload.stored.record.owner)
     inner = (
         xml_write.tag("Bucket", call.bucket)
         + xml_write.tag("Key", call.key)

@@ -121,7 +121,7 @@ def test_authenticated_users_are_not_the_anonymous(world: World) -> None:
     assert world.anonymous("GET", "/bucket").code == "AccessDenied"
     grants = world.admin("GET", "/bucket?acl")
     assert grants.texts("URI") == [AUTHENTICATED_USERS]
-    assert grants.texts("Permission") == ["FULL_CONTROL", "READ"]
+    assert grants.texts("Permission") == ["READ", "FULL_CONTROL"]
 
 
 def test_grants_by_header_and_by_document(world: World) -> None:
