@@ -90,11 +90,12 @@ def checksum(name: str, body: Buffer) -> str:
 
 
 def well_formed(name: str, text: str) -> bool:
-    """Whether text is base64 of as many bytes as the algorithm's checksum has."""
+    """Whether text is base64, with no stray bit, of as many bytes as the algorithm's checksum has."""
     try:
-        return len(b64decode(text, validate=True)) == BYTES[name]
+        digest = b64decode(text, validate=True)
     except ValueError:
         return False
+    return len(digest) == BYTES[name] and to_text(digest) == text
 
 
 def composite(name: str, parts: Sequence[str]) -> str:

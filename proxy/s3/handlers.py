@@ -27,6 +27,7 @@ from proxy.s3.verbs.bucket_policy import (
     get_bucket_policy_status,
     put_bucket_policy,
 )
+from proxy.s3.verbs.bucket_tagging import delete_bucket_tagging, get_bucket_tagging, put_bucket_tagging
 from proxy.s3.verbs.complete_multipart_upload import complete_multipart_upload
 from proxy.s3.verbs.copy_object import copy_object
 from proxy.s3.verbs.create_bucket import create_bucket
@@ -66,6 +67,9 @@ from proxy.s3.verbs.public_access_block import (
     get_public_access_block,
     put_public_access_block,
 )
+from proxy.s3.verbs.put_bucket_logging import put_bucket_logging
+from proxy.s3.verbs.put_bucket_notification import put_bucket_notification_configuration
+from proxy.s3.verbs.put_bucket_request_payment import put_bucket_request_payment
 from proxy.s3.verbs.put_object import put_object
 from proxy.s3.verbs.unconfigured import (
     EMPTY,
@@ -91,6 +95,7 @@ SERVED: Final[Mapping[Op, Verb]] = {
     Op.DELETE_BUCKET_LIFECYCLE: delete_bucket_lifecycle,
     Op.DELETE_BUCKET_OWNERSHIP_CONTROLS: delete_bucket_ownership_controls,
     Op.DELETE_BUCKET_POLICY: delete_bucket_policy,
+    Op.DELETE_BUCKET_TAGGING: delete_bucket_tagging,
     Op.DELETE_OBJECT: delete_object,
     Op.DELETE_OBJECTS: delete_objects,
     Op.DELETE_OBJECT_TAGGING: delete_object_tagging,
@@ -103,6 +108,7 @@ SERVED: Final[Mapping[Op, Verb]] = {
     Op.GET_BUCKET_OWNERSHIP_CONTROLS: get_bucket_ownership_controls,
     Op.GET_BUCKET_POLICY: get_bucket_policy,
     Op.GET_BUCKET_POLICY_STATUS: get_bucket_policy_status,
+    Op.GET_BUCKET_TAGGING: get_bucket_tagging,
     Op.GET_BUCKET_VERSIONING: get_bucket_versioning,
     Op.GET_OBJECT: get_object,
     Op.GET_OBJECT_ACL: get_object_acl,
@@ -128,6 +134,10 @@ SERVED: Final[Mapping[Op, Verb]] = {
     Op.PUT_BUCKET_LIFECYCLE_CONFIGURATION: put_bucket_lifecycle_configuration,
     Op.PUT_BUCKET_OWNERSHIP_CONTROLS: put_bucket_ownership_controls,
     Op.PUT_BUCKET_POLICY: put_bucket_policy,
+    Op.PUT_BUCKET_LOGGING: put_bucket_logging,
+    Op.PUT_BUCKET_NOTIFICATION_CONFIGURATION: put_bucket_notification_configuration,
+    Op.PUT_BUCKET_REQUEST_PAYMENT: put_bucket_request_payment,
+    Op.PUT_BUCKET_TAGGING: put_bucket_tagging,
     Op.PUT_OBJECT: put_object,
     Op.PUT_OBJECT_ACL: put_object_acl,
     Op.PUT_OBJECT_LEGAL_HOLD: put_object_legal_hold,

@@ -127,6 +127,15 @@ def show_checksum(record: ObjectRecord) -> list[tuple[str, str]]:
     return [(f"x-amz-checksum-{name.lower()}", value), ("x-amz-checksum-type", kind)]
 
 
+def show_part_checksum(record: ObjectRecord, number: int) -> list[tuple[str, str]]:
+    """Return the headers of the checksum of one part of a multipart object, or nothing."""
+    chosen = chosen_checksum(record.checksums)
+    held = next((part.checksum for part in record.parts if part.number == number), "")
+    if chosen is None or not held:
+        return []
+    return [(f"x-amz-checksum-{chosen[0].lower()}", held), ("x-amz-checksum-type", chosen[2])]
+
+
 def chosen_checksum(checksums: Mapping[str, str]) -> tuple[str, str, str] | None:
     """Return algorithm, value and type of the checksum shown to clients: the first one stored."""
     for name, value in checksums.items():

@@ -1,11 +1,12 @@
-"""Tags of objects: read from headers and XML, bounded, and stored in a register. Pure.
+"""Tags of objects and buckets: read from headers and XML, bounded, and stored in a register. Pure.
 
-Source: Amazon S3 user guide, "Categorizing your objects using tags": ten tags, keys of 128 and values of
-256 characters.
+Source: Amazon S3 user guide, "Categorizing your objects using tags" (ten tags, keys of 128 and values of
+256 characters) and "Using cost allocation S3 bucket tags" (fifty tags).
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Final
 
@@ -18,8 +19,11 @@ from proxy.s3.errors import S3Error
 
 FORMAT_VERSION: Final = 1
 TAGS_MAX: Final = 10
+BUCKET_TAGS_MAX: Final = 50
 KEY_LENGTH_MAX: Final = 128
 VALUE_LENGTH_MAX: Final = 256
+_MARKS: Final = "+-=._:/@"
+_OF_SYSTEM: Final = "aws:"
 
 
 def from_header(text: str) -> dict[str, str]:
@@ -56,15 +60,24 @@ def seen_in(body: bytes) -> dict[str, str]:
 
 
 def check(tags: dict[str, str], *, count_max: int) -> dict[str, str]:
-    """Return tags that keep the limits. Raises S3Error InvalidTag or BadRequest."""
+    """Return tags that keep the limits, in order of key. Raises S3Error InvalidTag."""
     if len(tags) > count_max:
-        raise S3Error("BadRequest", f"Object tags cannot be greater than {count_max}")
+        raise S3Error("InvalidTag", f"There cannot be more than {count_max} tags")
     for key, value in tags.items():
-        if not key or len(key) > KEY_LENGTH_MAX:
+        if key.startswith(_OF_SYSTEM):
+            raise S3Error("InvalidTag", "System tags cannot be added or updated", details={"TagKey": key})
+        if not key or len(key) > KEY_LENGTH_MAX or not _allowed(key):
             raise S3Error("InvalidTag", "The TagKey you have provided is invalid", details={"TagKey": key})
-        if len(value) > VALUE_LENGTH_MAX:
+        if len(value) > VALUE_LENGTH_MAX or not _allowed(value):
             raise S3Error("InvalidTag", "The TagValue you have provided is invalid", details={"TagKey": key})
-    return tags
+    return dict(sorted(tags.items()))
+
+
+def _allowed(text: str) -> bool:
+    """Whether text has only letters, digits, spaces and the marks that tags may have."""
+    if text.isascii() and text.isalnum():
+        return True
+    return all(mark in _MARKS or unicodedata.category(mark)[0] in "LNZ" for mark in text)
 
 
 def pack(tags: Mapping[str, str]) -> bytes:

@@ -42,6 +42,13 @@ class Upload:
     named: str
 
 
+class Stated(Enum):
+    """What a checksum header of a request speaks of."""
+
+    BODY = "the body"
+    OBJECT = "the object that the request completes"
+
+
 class FramedBody(BodyStream):
     """The payload of an aws-chunked body."""
 
@@ -87,7 +94,13 @@ class _Promises:
 
     __slots__ = ("algorithm", "content_md5", "framed", "length", "payload_hash", "stated", "trailer")
 
-    def __init__(self, call: Call, framed: FramedBody | None, length: int | None) -> None:
+    def __init__(
+        self,
+        call: Call,
+        framed: FramedBody | None,
+        length: int | None,
+        stated: Stated = Stated.BODY,
+    ) -> None:
         headers = call.request.headers
         self.framed = framed
         self.length = length
@@ -96,7 +109,9 @@ class _Promises:
         hashed = claim is not None and claim.payload is Payload.SHA256
         self.payload_hash = claim.payload_hash.lower() if claim is not None and hashed else ""
         self.trailer = _declared_trailer(headers) if framed is not None else ""
-        self.algorithm, self.stated = _stated_checksum(headers, self.trailer)
+        self.algorithm = self.stated = ""
+        if stated is Stated.BODY:
+            self.algorithm, self.stated = _stated_checksum(headers, self.trailer)
 
     def algorithms(self) -> tuple[str, ...]:
         if self.payload_hash:
@@ -159,13 +174,6 @@ def read_unframed(call: Call, body: BodyStream) -> Upload:
     return Upload(body, promises.algorithms(), promises.verify, promises.algorithm)
 
 
-class Stated(Enum):
-    """What a checksum header of a request speaks of."""
-
-    BODY = "the body"
-    OBJECT = "the object that the request completes"
-
-
 async def read_whole(call: Call, bytes_max: int, stated: Stated = Stated.BODY) -> bytes:
     """Return a request's whole body (XML), checked as an upload is. Raises S3Error."""
     claim = call.claim
@@ -177,9 +185,7 @@ async def read_whole(call: Call, bytes_max: int, stated: Stated = Stated.BODY) -
         whole = bytes(await body.read(bytes_max))
     except BadRequest as error:
         raise S3Error("MaxMessageLengthExceeded") from error
-    promises = _Promises(call, framed, None)
-    if stated is Stated.OBJECT:
-        promises.algorithm = promises.stated = ""
+    promises = _Promises(call, framed, None, stated)
     wanted = promises.algorithms()
     computed = {name: checksums.checksum(name, whole) for name in wanted}
     digest = md5(whole, usedforsecurity=False).hexdigest() if promises.content_md5 else ""
@@ -228,6 +234,10 @@ def _stated_checksum(headers: Headers, trailer: str) -> tuple[str, str]:
             "InvalidRequest",
             "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
         )
+    chosen = stated[0][0] if stated else trailer
+    named = headers.get("x-amz-sdk-checksum-algorithm")
+    if chosen and named and named.upper() != checksums.HEADERS[chosen]:
+        raise S3Error("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
     if stated:
         name, value = stated[0]
         _check_form(checksums.HEADERS[name], name, value)
@@ -252,5 +262,10 @@ def named_algorithm(headers: Headers) -> str:
 
 
 def _check_form(algorithm: str, header: str, value: str) -> None:
-    if not checksums.well_formed(algorithm, value):
-        raise S3Error("InvalidRequest", f"Value for {header} header is invalid.")
+    if checksums.well_formed(algorithm, value):
+        return
+    if len(value) % 4:
+        # Text of a length that base64 never has: radosgw says that it does not match, and its suite
+        # of tests asks for that; anything else malformed is answered as AWS does.
+        raise S3Error("BadDigest", f"The {algorithm} you specified did not match the calculated checksum.")
+    raise S3Error("InvalidRequest", f"Value for {header} header is invalid.")

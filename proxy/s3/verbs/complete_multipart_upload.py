@@ -208,6 +208,13 @@ def _whole_checksum(call: Call, upload: Upload, parts: Sequence[Part]) -> dict[s
         whole = checksums.composite(name, [part.checksum for part in parts])
     else:
         whole = checksums.full_object(name, [(part.checksum, part.size) for part in parts])
+    kind = call.request.headers.get("x-amz-checksum-type").upper()
+    if kind and upload.named and kind != upload.type:
+        raise S3Error(
+            "InvalidRequest",
+            f"The upload was created using the {upload.type} checksum mode. The complete request must use "
+            "the same checksum mode.",
+        )
     said = call.request.headers.get(f"x-amz-checksum-{name.lower()}")
     if said and said.partition("-")[0] != whole.partition("-")[0]:
         raise S3Error("BadDigest", f"The {name} you specified did not match the calculated checksum.")

@@ -32,9 +32,7 @@ async def get_object_attributes(call: Call) -> Response:
     chosen = metadata.chosen_checksum(record.checksums)
     if "Checksum" in wanted and chosen is not None:
         name, value, kind = chosen
-        inner += (
-            f"<Checksum>{xml_write.checksum_tags({name: value.partition('-')[0], 'Type': kind})}</Checksum>"
-        )
+        inner += f"<Checksum>{xml_write.checksum_tags({name: value, 'Type': kind})}</Checksum>"
     if "ObjectParts" in wanted and metadata.parts_count(record):
         inner += _parts(call, record)
     if "StorageClass" in wanted:
@@ -54,7 +52,7 @@ def _wanted(call: Call) -> Sequence[str]:
 
 
 def _parts(call: Call, record: ObjectRecord) -> str:
-    """Return a page of the parts; the parts themselves are shown where they bear the whole's checksum."""
+    """Return a page of the parts, with their checksums where the whole has one."""
     headers, limit = call.request.headers, call.settings.page_keys_max
     sizes = {name: headers.get(name) for name in ("x-amz-max-parts", "x-amz-part-number-marker")}
     for name, text in sizes.items():
@@ -65,15 +63,14 @@ def _parts(call: Call, record: ObjectRecord) -> str:
     following = [part for part in record.parts if part.number > after]
     page = following[:page_max]
     chosen = metadata.chosen_checksum(record.checksums)
-    shown = ""
-    if chosen is not None and chosen[2] == "COMPOSITE":
-        shown = "".join(
-            [
-                f"<Part><PartNumber>{part.number}</PartNumber><Size>{part.size}</Size>"
-                f"{xml_write.checksum_tags({chosen[0]: part.checksum})}</Part>"
-                for part in page
-            ]
-        )
+    shown = "".join(
+        [
+            f"<Part><PartNumber>{part.number}</PartNumber><Size>{part.size}</Size>"
+            + (xml_write.checksum_tags({chosen[0]: part.checksum}) if chosen and part.checksum else "")
+            + "</Part>"
+            for part in page
+        ]
+    )
     return (
         f"<ObjectParts><PartsCount>{len(record.parts)}</PartsCount>"
         f"<PartNumberMarker>{after}</PartNumberMarker>"

@@ -67,10 +67,12 @@ def describe(call: Call, stored: StoredObject) -> tuple[Span | None, Response]:
         if wanted is not None and len(wanted.pieces) == 1:
             spans = wanted.resolve(record.size)
             span = spans[0] if spans else None
-    if headers.get("x-amz-checksum-mode").upper() == "ENABLED" and (
-        span is None or span.length == record.size
-    ):
-        shown += metadata.show_checksum(record)
+    if headers.get("x-amz-checksum-mode").upper() == "ENABLED":
+        if "partNumber" in call.query and metadata.parts_count(record):
+            number = call.number("partNumber", 1, limit=call.settings.parts_max)
+            shown += metadata.show_part_checksum(record, number)
+        elif span is None or span.length == record.size:
+            shown += metadata.show_checksum(record)
     if call.query:
         if call.user is None and any(name in metadata.OVERRIDES for name in call.query):
             raise S3Error(

@@ -14,7 +14,6 @@ from proxy.s3.router import Operation as Op
 
 NOT_CONFIGURED: Final[Mapping[Op, str]] = {
     Op.GET_BUCKET_REPLICATION: "ReplicationConfigurationNotFoundError",
-    Op.GET_BUCKET_TAGGING: "NoSuchTagSet",
     Op.GET_BUCKET_WEBSITE: "NoSuchWebsiteConfiguration",
     Op.GET_BUCKET_ANALYTICS_CONFIGURATION: "NoSuchConfiguration",
     Op.GET_BUCKET_INTELLIGENT_TIERING_CONFIGURATION: "NoSuchConfiguration",
@@ -48,7 +47,6 @@ EMPTY: Final[Mapping[Op, bytes]] = {
 REMOVALS: Final = frozenset(
     (
         Op.DELETE_BUCKET_REPLICATION,
-        Op.DELETE_BUCKET_TAGGING,
         Op.DELETE_BUCKET_WEBSITE,
     )
 )

@@ -70,6 +70,43 @@ def test_parts_are_read_by_number(world: World) -> None:
     assert client("GET", "/bucket/k?attributes", headers=asked).text("PartsCount") == "2"
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("SHA256", "COMPOSITE"), ("CRC32", "COMPOSITE"), ("CRC32", "FULL_OBJECT"), ("", "FULL_OBJECT")],
+)
+def test_checksums_of_parts_and_of_the_whole_are_told(world: World, name: str, kind: str) -> None:
+    client = world.admin
+    asked = {"x-amz-checksum-algorithm": name, "x-amz-checksum-type": kind} if name else None
+    upload = begin(client, asked)
+    bodies = (BIG, b"end")
+    parts = [(number, put(client, upload, number, body)) for number, body in enumerate(bodies, 1)]
+    shown = name or checksums.CRC64NVME
+    sums = [checksums.checksum(shown, body) for body in bodies]
+    whole = (
+        checksums.checksum(shown, b"".join(bodies))
+        if kind == "FULL_OBJECT"
+        else checksums.composite(shown, sums)
+    )
+    header = f"x-amz-checksum-{shown.lower()}"
+    for wrong in ("bad", sums[0]):
+        assert finish(client, upload, parts, {header: wrong}).code == "BadDigest"
+    if name:
+        other = "COMPOSITE" if kind == "FULL_OBJECT" else "FULL_OBJECT"
+        assert finish(client, upload, parts, {"x-amz-checksum-type": other}).code == "InvalidRequest"
+    done = finish(client, upload, parts, {header: whole, "x-amz-checksum-type": kind})
+    assert (done.text(f"Checksum{shown}"), done.text("ChecksumType")) == (whole, kind)
+    mode = {"x-amz-checksum-mode": "ENABLED"}
+    assert client("GET", "/bucket/k", headers=mode).headers[header] == whole
+    for number, held in enumerate(sums, 1):
+        for method in ("GET", "HEAD"):
+            part = client(method, f"/bucket/k?partNumber={number}", headers=mode).headers
+            assert (part[header], part["x-amz-checksum-type"]) == (held, kind)
+            assert header not in client(method, f"/bucket/k?partNumber={number}").headers
+    told = client("GET", "/bucket/k?attributes", headers={"x-amz-object-attributes": "Checksum,ObjectParts"})
+    assert told.texts(f"Checksum{shown}") == [whole, *sums]
+    assert told.texts("PartNumber") == ["1", "2"]
+
+
 def test_what_is_asked_of_completion_is_checked(world: World) -> None:
     client = world.admin
     upload = begin(client)

@@ -80,7 +80,19 @@ def test_a_checksum_in_a_header_is_verified_stored_and_returned(client: Client, 
     wrong = client("PUT", "/bucket/k", b"other", {header: value})
     assert (wrong.status, wrong.code) == (400, "BadDigest")
     assert client("GET", "/bucket/k").body == b"hello"
-    assert client("PUT", "/bucket/k", b"x", {header: "zz"}).code == "InvalidRequest"
+    assert client("PUT", "/bucket/k", b"x", {header: "zzzz"}).code == "InvalidRequest"
+    assert client("PUT", "/bucket/k", b"x", {header: "zz"}).code == "BadDigest"
+    named = {header: value, "x-amz-sdk-checksum-algorithm": name.lower()}
+    assert client("PUT", "/bucket/k", b"hello", named).status == 200
+    other = "SHA1" if name != "SHA1" else "CRC32"
+    mixed = client("PUT", "/bucket/k", b"hello", {**named, "x-amz-sdk-checksum-algorithm": other})
+    assert (mixed.code, "x-amz-sdk-checksum-algorithm" in mixed.text("Message")) == ("InvalidRequest", True)
+
+
+def test_a_checksum_with_stray_bits_is_none() -> None:
+    assert checksums.well_formed("CRC32", "y/Q5Jg==")
+    for text in ("y/Q5Jh==", "y/Q5J===", "shrt", "toolong=", "^^^^^^==", ""):
+        assert not checksums.well_formed("CRC32", text)
 
 
 @pytest.mark.parametrize("name", checksums.BYTES)
