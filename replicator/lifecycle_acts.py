@@ -20,11 +20,12 @@ from model.containers import Versioning, registers
 from model.entry import Entry, Kind, Table, from_row, make_key, merge
 from model.errors import NotEnoughReplicas
 from model.lifecycle import Act, Due, Rules, Version, What, abort_of, judge
-from model.names import ContainerPath, ObjectPath, object_key, uploads_of, version_of_key
-from model.objects import TAGS, pack_names
+from model.names import ContainerPath, ObjectPath, object_key, uploads_of
+from model.objects import TAGS, marker_value, pack_names
 from model.retention import may_delete
 from model.stamp import Stamp, next_stamp, stamp_ms
 from model.tags import unpack_tags
+from model.versions import order_stamp
 from replicator.compare import Comparer
 from replicator.keys import Keys, is_live
 from replicator.places import has_majority
@@ -98,10 +99,10 @@ class Acts:
         entries = await self._versions(path)
         live = sorted(
             (entry for entry in entries if entry.kind in (Kind.DATA, Kind.MARKER)),
-            key=_stamp_of,
+            key=order_stamp,
             reverse=True,
         )
-        judged = {_stamp_of(entry): entry for entry in live}
+        judged = {order_stamp(entry): entry for entry in live}
         await self._mend_rows(path, entries, listed)
         versions = [_version_of(entry) for entry in live]
         found = self.due_by_rows(bucket, name, versions)
@@ -137,7 +138,7 @@ class Acts:
 
     async def _mend_rows(self, path: ObjectPath, entries: Sequence[Entry], listed: Collection[Stamp]) -> None:
         for entry in entries:
-            is_listed = _stamp_of(entry) in listed
+            is_listed = order_stamp(entry) in listed
             if is_listed != (entry.kind in (Kind.DATA, Kind.MARKER)) and entry.kind is not Kind.EMPTY:
                 await self._reconciler.row_follows(path, entry)
 
@@ -154,7 +155,7 @@ class Acts:
         stamp = next_stamp(entry.newest, at_ms, WRITER)
         version = stamp if bucket.versioning is Versioning.ENABLED else None
         key = object_key(entry.digest, version)
-        marker = Entry(key, stamp, Kind.MARKER, 0, pack_names(path))
+        marker = Entry(key, stamp, Kind.MARKER, 0, marker_value(path))
         await self._keys.write(marker)
         await self._reconciler.row_follows(path, marker)
         self.counts.expired += 1
@@ -198,14 +199,8 @@ class Acts:
             self.counts.aborted += 1
 
 
-def _stamp_of(entry: Entry) -> Stamp:
-    """Return the stamp by which a version stands among those of its key: the one its own key was made of."""
-    version = version_of_key(entry.key) if entry.suffix else None
-    return entry.stamp if version is None else version
-
-
 def _version_of(entry: Entry) -> Version:
     if entry.kind is Kind.MARKER:
-        return Version(_stamp_of(entry), What.MARKER)
+        return Version(order_stamp(entry), What.MARKER)
     tags = unpack_tags(registers(entry.sides).get(TAGS, b""))
-    return Version(_stamp_of(entry), What.DATA, entry.size, tags)
+    return Version(order_stamp(entry), What.DATA, entry.size, tags)

@@ -10,11 +10,13 @@ import logging
 from collections.abc import AsyncIterator, Callable, Set
 
 from kit.clock import wall_clock_ms
+from model.containers import registers
 from model.entry import Entry, Kind, Table, from_row, row_kind, row_stamp
 from model.errors import CorruptRecord, Unavailable
 from model.listing import Listed, unpack_listed
 from model.names import ObjectPath, object_key
 from model.objects import EXPIRES, POSTED, WITHIN, marker_value, pack_names, unpack_posted, unpack_record
+from model.retention import may_delete
 from model.stamp import Stamp, next_stamp, stamp_ms
 from objectd.contract import RawEntry
 from replicator.compare import Comparer
@@ -179,7 +181,8 @@ class Scanner:
             return False
         if is_live(entry):
             delete_at = object_expires(entry)
-            if not delete_at or delete_at * 1000 > self._now_ms():
+            now_ms = self._now_ms()
+            if not delete_at or delete_at * 1000 > now_ms or not may_delete(registers(entry.sides), now_ms):
                 return False
             hides = await self._histories.hides_others(path, entry)
             await self._replace(path, entry, Kind.MARKER if hides else Kind.TOMBSTONE)

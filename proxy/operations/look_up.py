@@ -6,6 +6,7 @@ from model.containers import Versioning
 from model.entry import Entry, Kind
 from model.errors import DeleteMarkerFound, NoSuchObject, NoSuchVersion
 from model.names import HIDDEN, NULL_VERSION, ContainerPath, ObjectPath
+from model.retention import may_delete
 from model.stamp import Stamp, parse_version_id, stamp_ms
 from model.versions import id_of
 from proxy.operations.containers import Containers
@@ -90,8 +91,11 @@ class LookUps:
             return None
         stored = stored_object(path, entry, versioning)
         delete_at = stored.record.delete_at
-        if delete_at and delete_at * 1000 <= stamp_ms(self.nodes.clock.next()):
-            return None
+        if delete_at:
+            now_ms = stamp_ms(self.nodes.clock.next())
+            # What a lock holds does not expire, or expiry would be a way around it.
+            if delete_at * 1000 <= now_ms and may_delete(stored.sides, now_ms):
+                return None
         return stored
 
 
