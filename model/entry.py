@@ -45,6 +45,8 @@ class Table(IntEnum):
     CONTAINER = 2
     ACCOUNT = 3
     INDEX = 4
+    PROMISE = 5
+    """What a home has promised to conditional writes of an object: see model.promises."""
 
 
 class Kind(IntEnum):

@@ -32,6 +32,7 @@ from objectd.contract import (
     Op,
     Pending,
     Phase,
+    PrepareReply,
     Range,
     RawEntry,
     RawRows,
@@ -49,6 +50,7 @@ from objectd.contract import (
     unpack_found,
     unpack_group,
     unpack_pending,
+    unpack_prepare_reply,
     unpack_ranges,
     unpack_rows,
     unpack_status,
@@ -240,6 +242,22 @@ class NodeClient:
                 continue
             return ReadReply(found, device, None, stream)
         return ReadReply(found)
+
+    async def prepare(
+        self,
+        digest: bytes,
+        devices: Sequence[int],
+        ballot: Stamp,
+        *,
+        epoch: int,
+        deadline_ms: int = DEADLINE_MS,
+    ) -> list[PrepareReply]:
+        """Have devices promise a ballot for the object of a digest, durably, and tell what they hold of it.
+
+        Devices that fail, or fill, do not answer. See model.promises.
+        """
+        reply = await self.rpc.call(Op.PREPARE, (epoch, digest, ballot, devices), deadline_ms=deadline_ms)
+        return unpack_prepare_reply(reply.head)
 
     def submit_read(
         self,

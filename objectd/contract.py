@@ -59,6 +59,7 @@ class Op(StrEnum):
 
     COMMIT = "commit"
     READ = "read"
+    PREPARE = "prepare"
     VERSIONS = "versions"
     ROWS = "rows"
     RAW_ROWS = "rows.raw"
@@ -106,7 +107,7 @@ class CommitWrite(NamedTuple):
     `need` is how many of `devices` must have it (STORED or KNOWN) before the node answers; 0 for
     all that answer. `payload` is the index of its bytes among the call's body buffers, `staged` the
     staging id on each device, neither for entries without bytes. `guard` is the key of the container
-    that must live on the same device.
+    that must live on the same device. With a `ballot` only devices take it that have promised that.
     """
 
     key: bytes
@@ -118,6 +119,7 @@ class CommitWrite(NamedTuple):
     guard: bytes | None = None
     if_empty: bool = False
     origin: Origin = Origin.CLIENT
+    ballot: Stamp | None = None
 
 
 class DeviceOutcome(NamedTuple):
@@ -155,9 +157,10 @@ def pack_commit(
         at += len(buffer)
     packed = []
     for write in writes:
-        key, row, devices, need, payload, staged, guard, if_empty, origin = write
+        key, row, devices, need, payload, staged, guard, if_empty, origin, ballot = write
         offset, length = (-1, 0) if payload is None else spans[payload]
-        packed.append((key, row, devices, need, offset, length, staged, guard, if_empty, int(origin)))
+        fields = (key, row, devices, need, offset, length, staged, guard, if_empty, int(origin))
+        packed.append(fields if ballot is None else (*fields, ballot))
     return [epoch, packed, list(confirmations)]
 
 
@@ -219,6 +222,32 @@ class ToldVersions(NamedTuple):
     device: int
     entries: Sequence[tuple[bytes, bytes, int]]
     is_all: bool
+
+
+# prepare ------------------------------------------------------------------------------------------
+
+
+class PrepareReply(NamedTuple):
+    """What one device answers to a ballot.
+
+    Where it promised, `before` is the newest promise it may have given earlier, and `entries` are what it
+    holds of the object: the null version, and others from the newest to the first that is live. Else
+    `newest` is a promise or a base that is not older than the ballot.
+    """
+
+    device: int
+    granted: bool
+    newest: Stamp
+    before: Stamp
+    entries: list[RawEntry]
+
+
+def unpack_prepare_reply(head: Any) -> list[PrepareReply]:
+    """Return what the devices answered."""
+    return [
+        PrepareReply(device, granted, Stamp(newest), Stamp(before), [RawEntry(*one) for one in entries])
+        for device, granted, newest, before, entries in head
+    ]
 
 
 # listings -----------------------------------------------------------------------------------------
@@ -426,6 +455,7 @@ __all__ = [
     "Page",
     "Pending",
     "Phase",
+    "PrepareReply",
     "Query",
     "Range",
     "RawEntry",
@@ -458,6 +488,7 @@ __all__ = [
     "unpack_found",
     "unpack_group",
     "unpack_pending",
+    "unpack_prepare_reply",
     "unpack_query",
     "unpack_ranges",
     "unpack_rows",

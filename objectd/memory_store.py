@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kit.clock import wall_clock_ms
-from model.entry import Entry, Kind, Table, fingerprint, is_listed, merge
+from model.entry import Entry, Kind, Table, fingerprint, is_listed, make_key, merge
 from model.errors import CorruptRecord, DeviceFailed, DeviceFull
+from model.promises import is_spent, promise_key, refuses
 from model.stamp import Stamp
 from objectd.decide import empties_container, outcome_of, partition_of_key, suffix_of
 from objectd.store import (
@@ -246,13 +247,38 @@ class MemoryStore:
             if write.origin is Origin.REPAIR and not (held is not None and held.lost):
                 self._quarantine.pop(entry.key, None)
             return written
+        if merged is not current:
+            promised = self._judge_promise(write, current)
+            if promised is not None:
+                return promised
         if heals:
             written = Written(Outcome.STORED, merged.stamp)
         self._replace(held, self._merged(held, write, merged))
+        self._forget_spent(merged)
         if write.origin is Origin.CLIENT and written.outcome is Outcome.STORED:
             self._pending.pop(entry.key, None)
             self._pending[entry.key] = (entry.newest, self._now_ms())
         return written
+
+    def _judge_promise(self, write: Write, ours: Entry | None) -> Written | None:
+        """Return the outcome of a write that a promise refuses, or of a promise that its object hides."""
+        entry = write.entry
+        if entry.table is Table.OBJECT:
+            promised = self._kept.get(promise_key(entry.digest))
+            stamp = promised.entry.stamp if promised is not None else None
+            if refuses(entry, ours, stamp, write.ballot):
+                return Written(Outcome.PROMISED, stamp or Stamp(bytes(16)))
+        elif entry.table is Table.PROMISE:
+            base = self._kept.get(make_key(Table.OBJECT, entry.digest))
+            if base is not None and is_spent(entry.stamp, base.entry):
+                return Written(Outcome.SUPERSEDED, base.entry.stamp)
+        return None
+
+    def _forget_spent(self, entry: Entry) -> None:
+        if entry.table is Table.OBJECT and not entry.suffix:
+            promised = self._kept.get(promise_key(entry.digest))
+            if promised is not None and is_spent(promised.entry.stamp, entry):
+                self._replace(promised, None)
 
     def _refusal(self, write: Write) -> Outcome | None:
         if self._health is Health.FAILED:

@@ -18,6 +18,7 @@ from objectd.ring_state import RingState, check_phase
 from objectd.service_commit import Commits
 from objectd.service_listing import Listings
 from objectd.service_metrics import OpMetrics
+from objectd.service_promise import Promises
 from objectd.service_read import Reads
 from objectd.service_repair import Repairs
 from objectd.service_stage import IDLE_MS_MAX, Stagings
@@ -61,6 +62,7 @@ class NodeService:
         self._slow_call_s = slow_call_ms / 1000
         self._commits = Commits(state, self.stagings)
         self._reads = Reads(state)
+        self._promises = Promises(state)
         self._listings = Listings(state)
         self._repairs = Repairs(state, self._commits)
 
@@ -69,6 +71,7 @@ class NodeService:
         plain: dict[Op, Handler] = {
             Op.COMMIT: self._commits.commit,
             Op.READ: self._reads.read,
+            Op.PREPARE: self._promises.prepare,
             Op.VERSIONS: self._reads.versions,
             Op.PAYLOAD: self._reads.payload,
             Op.ROWS: self._listings.rows,

@@ -19,7 +19,8 @@ from kit.rpc import Reply
 from kit.rpc_server import Call
 from model.entry import Table, from_row
 from model.errors import BadRequest, ColonnadeError
-from model.stamp import ZERO
+from model.promises import WAS_MARK, stamps_of
+from model.stamp import ZERO, Stamp
 from objectd.contract import Notice
 from objectd.service_stage import Stagings
 from objectd.service_state import NodeState
@@ -90,10 +91,12 @@ class Commits:
         lanes: dict[int, tuple[list[int], list[Write]]] = {}
         for index, shared in enumerate(decoded):
             devices, staged = writes[index][2], writes[index][6]
-            attests = (shared.guard is not None or shared.if_empty) and shared.origin is Origin.CLIENT
+            attests = (
+                (shared.guard is not None or shared.if_empty) and shared.origin is Origin.CLIENT
+            ) or shared.ballot is not None
             for device in devices:
                 if device not in stores or (attests and device not in readable):
-                    # What may lack entries cannot attest that a container lives, or is empty.
+                    # What may lack entries cannot attest that a container lives, nor what it has promised.
                     joined.take(device, index, _FAILED)
                     continue
                 write = shared
@@ -113,14 +116,15 @@ class Commits:
 
 def _decode(packed: Sequence[Any], body: Buffer) -> Write:
     """Return a write from the wire. Raises BadRequest, CorruptRecord."""
-    key, row, _, _, offset, length, _, guard, if_empty, origin = packed
+    key, row, _, _, offset, length, _, guard, if_empty, origin = packed[:10]
+    ballot = Stamp(packed[10]) if len(packed) > 10 else None
     payload: Buffer | None = None
     if offset >= 0:
         if offset + length > len(body):
             raise BadRequest("a payload lies outside the body of its commit")
         payload = body if length == len(body) else memoryview(body)[offset : offset + length]
     try:
-        return Write(from_row(key, row), payload, guard, if_empty, _ORIGINS[origin])
+        return Write(from_row(key, row), payload, guard, if_empty, _ORIGINS[origin], ballot)
     except KeyError as error:
         raise BadRequest(f"there is no origin {origin}") from error
 
@@ -188,6 +192,8 @@ class _Round:
         outcome = written.outcome
         if outcome is Outcome.STORED:
             self._state.recent.note(device, self._writes[index][0], self._writes[index][1])
+            if WAS_MARK in self._writes[index][1]:
+                self._note_former(device, self._writes[index])
         elif outcome is Outcome.SUPERSEDED and self._state.recent.held(
             device, self._writes[index][0], self._writes[index][1]
         ):
@@ -207,6 +213,12 @@ class _Round:
             self._unsettled -= 1
             if self._unsettled == 0 and self._future is not None and not self._future.done():
                 self._future.set_result(Reply(self._outcomes))
+
+    def _note_former(self, device: int, write: Sequence[Any]) -> None:
+        """Note that a device holds a write that was known by other stamps: whoever asks for those has it."""
+        entry = from_row(write[0], write[1])
+        for stamp in stamps_of(entry):
+            self._state.recent.note(device, write[0], replace(entry, stamp=stamp, sides={}).to_row())
 
     def answer(self) -> Reply | asyncio.Future[Reply]:
         """Return the reply, or what will be it."""

@@ -40,6 +40,9 @@ class Outcome(IntEnum):
     """The device keeps its reserve; nothing was stored."""
     FAILED = 7
     """The device failed or is set aside; nothing is promised."""
+    PROMISED = 8
+    """The device has promised `Written.newest` to a conditional write (ZERO: not the ballot of this one);
+    nothing was stored, and nothing newer hides the write yet."""
 
 
 class Origin(IntEnum):
@@ -72,7 +75,8 @@ class Write:
 
     One Write object may be committed to several stores: what each would compute anew from it is kept
     in `encoded` by the first. A staging belongs to one store, and is used up by its commit whatever
-    the outcome.
+    the outcome. With a `ballot` the write is taken only where the device has promised just that ballot, and
+    without one nowhere where it has promised a newer one than the write's (model.promises).
     """
 
     entry: Entry
@@ -80,6 +84,7 @@ class Write:
     guard: bytes | None = None
     if_empty: bool = False
     origin: Origin = Origin.CLIENT
+    ballot: Stamp | None = None
     encoded: list[object] = field(default_factory=list, compare=False, repr=False)
 
 

@@ -20,8 +20,9 @@ from replicator.places import all_homes, key_range
 from replicator.plan import Drop, Plan, Rules, Transfer, plan_key, transfers
 from replicator.survey import Survey
 
-TABLES: Final = (Table.INDEX, Table.OBJECT, Table.CONTAINER, Table.ACCOUNT)
-"""In the order in which they are brought in step: rows before the container that they must allow to go."""
+TABLES: Final = (Table.PROMISE, Table.INDEX, Table.OBJECT, Table.CONTAINER, Table.ACCOUNT)
+"""In the order in which they are brought in step: promises before what they refuse, rows before the
+container that they must allow to go."""
 CLOSE_ENTRIES_MIN: Final = 256
 CLOSE_RATIO: Final = 8
 """A home that holds no more than so many times a page's entries between its ends gives them all at once."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from model.entry import Entry, Kind, Table, is_listed, merge, row_kind
+from model.entry import Entry, Kind, Table, is_listed, make_key, merge, row_kind
+from model.promises import is_spent, promise_key, refuses
 from model.stamp import ZERO, Stamp
-from objectd.decide import empties_container, index_range, outcome_of
+from objectd.decide import empties_container, index_range, outcome_of, partition_of_key
 from objectd.disk.index import Index
 from objectd.disk.locations import InFile, InVolume, Location, Lost, Payload
 from objectd.disk.records import (
@@ -104,6 +105,7 @@ class Group:
         self._now_ms = now_ms
         self._is_full = is_full
         self._overlay: dict[bytes, Current | None] = {}
+        self._promises = False
         self._durable = state.next_sequence - 1
         self.next_sequence = state.next_sequence
         self.buffers: list[Buffer] = []
@@ -148,6 +150,10 @@ class Group:
         heals = current is not None and current.is_lost and brings_base and has_payload
         if merged is ours and not heals:
             return outcome_of(entry, ours, merged)
+        if merged is not ours:
+            promised = self._judge_promise(write, ours)
+            if promised is not None:
+                return promised
         takes_payload = brings_base and (ours is None or ours.stamp != merged.stamp or heals)
         new = self._append_row(current, merged, write, file, takes_payload=takes_payload)
         is_clients = write.origin is Origin.CLIENT
@@ -162,7 +168,43 @@ class Group:
                 pending=entry.newest if is_clients and written.outcome is Outcome.STORED else None,
             )
         )
+        if brings_base and entry.key[0] == Table.OBJECT and self._may_have_promised(entry.key):
+            self._forget_spent(entry)
         return written
+
+    # -- promises
+
+    def _may_have_promised(self, key: bytes) -> bool:
+        """Say whether the partition of a key has any promise: mostly not, and then nothing is read."""
+        state = self._state
+        place = (Table.PROMISE, partition_of_key(key, state.part_power))
+        return place in state.digests or self._promises
+
+    def _promised(self, digest: bytes) -> Current | None:
+        return self._current(promise_key(digest))
+
+    def _judge_promise(self, write: Write, ours: Entry | None) -> Written | None:
+        """Return the outcome of a write that a promise refuses, or of a promise that its object hides."""
+        entry = write.entry
+        table = entry.key[0]
+        if table == Table.OBJECT:
+            if write.ballot is None and not self._may_have_promised(entry.key):
+                return None
+            promised = self._promised(entry.digest)
+            stamp = promised.entry.stamp if promised is not None else None
+            if refuses(entry, ours, stamp, write.ballot):
+                return Written(Outcome.PROMISED, stamp or ZERO)
+        elif table == Table.PROMISE:
+            held = self._current(make_key(Table.OBJECT, entry.digest))
+            if held is not None and is_spent(entry.stamp, held.entry):
+                return Written(Outcome.SUPERSEDED, held.entry.stamp)
+            self._promises = True
+        return None
+
+    def _forget_spent(self, base: Entry) -> None:
+        promised = self._promised(base.digest)
+        if promised is not None and not base.suffix and is_spent(promised.entry.stamp, base):
+            self._forget(Forget(promised.entry.key, promised.entry.newest))
 
     def _refusal(self, write: Write) -> Outcome | None:
         entry = write.entry

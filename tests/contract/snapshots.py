@@ -24,7 +24,7 @@ class Snapshot:
 async def snapshot(store: Store) -> Snapshot:
     """Return all that a store holds."""
     entries: dict[bytes, tuple[bytes, bytes | None]] = {}
-    rows = store.rows(b"\x01", b"\x05", 1 << 30)
+    rows = store.rows(b"\x01", b"\x06", 1 << 30)
     for key, row in rows:
         held = store.get(key)
         assert held is not None

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model.entry import Kind, Table, fingerprint, from_row, make_key
 from model.errors import CorruptRecord
+from model.promises import promise_entry, promise_key
 from objectd.decide import index_range, partition_of_key
-from objectd.store import Group, Health, Outcome, Store, Write
+from objectd.store import Group, Health, Origin, Outcome, Store, Write
 from tests.contract.stores import (
     PART_POWER,
     Bench,
@@ -523,5 +525,61 @@ def test_one_write_goes_to_several_stores(bench: Bench, tmp_path: Path) -> None:
             assert await payload_of(other, object_key(1)) == b"shared" * 100
             assert await payload_of(store, object_key(1)) == b"shared" * 100
             await other.close()
+
+    bench.run(claim)
+
+
+def _promise(number: int, at: int) -> Write:
+    return Write(promise_entry(digest_of(number), stamp(at)), origin=Origin.REPAIR)
+
+
+def test_a_promise_refuses_what_is_older_and_takes_what_is_newer(bench: Bench) -> None:
+    async def claim(store: Store) -> None:
+        assert await outcome(store, put(1, 10, b"before")) is Outcome.STORED
+        assert await outcome(store, _promise(1, 20)) is Outcome.STORED
+        late = await written(store, put(1, 15, b"late"))
+        assert (late.outcome, late.newest) == (Outcome.PROMISED, stamp(20))
+        assert (await written(store, repair(put(1, 15, b"late")))).outcome is Outcome.PROMISED
+        assert await outcome(store, Write(side_entry(object_key(1), "tags", 12))) is Outcome.PROMISED
+        assert await outcome(store, put(1, 10, b"before")) is Outcome.KNOWN
+        assert await outcome(store, put(2, 15, b"another")) is Outcome.STORED
+        assert await payload_of(store, object_key(1)) == b"before"
+        assert await outcome(store, put(1, 25, b"newer")) is Outcome.STORED
+
+    bench.run(claim)
+
+
+def test_under_a_ballot_only_the_very_promise_lets_a_write_in(bench: Bench) -> None:
+    async def claim(store: Store) -> None:
+        balloted = replace(put(1, 20, b"won"), ballot=stamp(20))
+        assert await outcome(store, balloted) is Outcome.PROMISED
+        await store.commit([_promise(1, 20), _promise(1, 30)])
+        assert (await written(store, balloted)).newest == stamp(30)
+        finished = replace(put(1, 15, b"finished"), ballot=stamp(30))
+        assert await outcome(store, finished) is Outcome.STORED
+        assert await outcome(store, replace(put(1, 30, b"next"), ballot=stamp(30))) is Outcome.STORED
+        assert await payload_of(store, object_key(1)) == b"next"
+
+    bench.run(claim)
+
+
+def test_a_promise_is_forgotten_with_the_base_that_makes_it_needless(bench: Bench) -> None:
+    async def claim(store: Store) -> None:
+        await store.commit([_promise(1, 20), _promise(2, 20)])
+        assert store.get(promise_key(digest_of(1))) is not None
+        await store.commit([put(1, 20, b"newer")])
+        assert store.get(promise_key(digest_of(1))) is None
+        assert store.get(promise_key(digest_of(2))) is not None
+        again = await written(store, _promise(1, 15))
+        assert (again.outcome, again.newest) == (Outcome.SUPERSEDED, stamp(20))
+
+    bench.run(claim)
+
+
+def test_a_promise_in_the_same_commit_counts_at_once(bench: Bench) -> None:
+    async def claim(store: Store) -> None:
+        outcomes = await store.commit([_promise(1, 20), put(1, 15, b"late"), put(1, 22, b"newer")])
+        assert [one.outcome for one in outcomes] == [Outcome.STORED, Outcome.PROMISED, Outcome.STORED]
+        assert store.partition_digests(Table.PROMISE) == {}
 
     bench.run(claim)
