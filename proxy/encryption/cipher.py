@@ -129,20 +129,20 @@ class SegmentOpener:
     def update(self, chunk: Buffer) -> bytearray:
         """Return the bytes of the segments that a chunk completes. Raises CorruptRecord for altered ones."""
         sealed = memoryview(chunk)
-        if self._held:
-            missing = self._wanted() - len(self._held)
-            self._held += sealed[:missing]
-            sealed = sealed[missing:]
-            if len(self._held) < self._wanted():
-                return bytearray()
-            opened = self._open(self._held)
-            self._held = bytearray()
-        else:
-            opened = bytearray()
-        while sealed and len(sealed) >= self._wanted():
+        opened = bytearray(self._completed(len(self._held) + len(sealed)))
+        target = memoryview(opened)
+        while target:
             wanted = self._wanted()
-            opened += self._open(sealed[:wanted])
-            sealed = sealed[wanted:]
+            if self._held:
+                missing = wanted - len(self._held)
+                self._held += sealed[:missing]
+                sealed = sealed[missing:]
+                self._open(self._held, target[: wanted - TAG_BYTES])
+                self._held = bytearray()
+            else:
+                self._open(sealed[:wanted], target[: wanted - TAG_BYTES])
+                sealed = sealed[wanted:]
+            target = target[wanted - TAG_BYTES :]
         self._held += sealed
         return opened
 
@@ -151,21 +151,30 @@ class SegmentOpener:
         if self._held:
             raise CorruptRecord("encrypted bytes end inside a segment")
 
-    def _wanted(self) -> int:
+    def _completed(self, sealed_bytes: int) -> int:
+        """Return how many bytes the segments have that so many sealed bytes complete."""
         if self._next > self._last:
-            raise CorruptRecord("more encrypted bytes are stored than the object has")
+            if sealed_bytes:
+                raise CorruptRecord("more encrypted bytes are stored than the object has")
+            return 0
+        size = self._segment_bytes
+        count = min(sealed_bytes // (size + TAG_BYTES), self._last - self._next)
+        is_last = self._next + count == self._last
+        if is_last and sealed_bytes - count * (size + TAG_BYTES) >= self._last_bytes:
+            return count * size + self._last_bytes - TAG_BYTES
+        return count * size
+
+    def _wanted(self) -> int:
         return self._last_bytes if self._next == self._last else self._segment_bytes + TAG_BYTES
 
-    def _open(self, sealed: Buffer) -> bytearray:
+    def _open(self, sealed: Buffer, target: memoryview) -> None:
         mark = _LAST if self._next == self._last else _MORE
         nonce = self._next.to_bytes(_COUNTER_BYTES, "big") + mark
-        opened = bytearray(len(sealed) - TAG_BYTES)
         try:
-            self._cipher.decrypt_into(nonce, sealed, None, opened)
+            self._cipher.decrypt_into(nonce, sealed, None, target)
         except InvalidTag:
             raise CorruptRecord(f"segment {self._next} of the encrypted bytes was altered") from None
         self._next += 1
-        return opened
 
 
 def open_whole(key: bytes, sealed: Buffer, size: int, segment_bytes: int = SEGMENT_BYTES) -> bytearray:
