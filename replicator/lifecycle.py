@@ -22,7 +22,7 @@ from model.errors import CorruptRecord, Unavailable
 from model.lifecycle import LIFECYCLE, Version, What, abort_prefixes, prefixes, unpack_rules
 from model.listing import after_prefix
 from model.names import ContainerPath, decode_name, encode_name, split_row_name, uploads_of
-from model.stamp import Stamp
+from model.version_listing import null_stamp
 from objectd.contract import RawEntry
 from replicator.compare import Comparer
 from replicator.keys import Keys, is_live
@@ -197,8 +197,8 @@ class Lifecycle:
                     if name != group.name:
                         self._sift(bucket, group, due)
                         group = _Group(name)
-                    _, stamp, size, _ = ROW_HEAD.unpack_from(raw.row)
-                    group.versions.append(Version(version or Stamp(stamp), what, size))
+                    _, _, size, _ = ROW_HEAD.unpack_from(raw.row)
+                    group.versions.append(Version(version or null_stamp(raw.row), what, size))
                 await self._act(bucket, due)
                 yield
             last: list[_Group] = []
