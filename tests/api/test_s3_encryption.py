@@ -4,8 +4,9 @@ import base64
 import hashlib
 import json
 import os
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -77,6 +78,14 @@ def bucket(s3: Any) -> Iterator[str]:
     for one in s3.list_objects_v2(Bucket=name).get("Contents", []):
         s3.delete_object(Bucket=name, Key=one["Key"])
     s3.delete_bucket(Bucket=name)
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds that proxies learn within two seconds."""
+    give_up_s = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < give_up_s
+        time.sleep(0.1)
 
 
 def refusal(work: Any, /, **arguments: Any) -> tuple[int, str]:
@@ -303,3 +312,39 @@ def test_no_plaintext_is_on_the_devices(s3: Any, keyed: Colony, bucket: str) -> 
             found |= {name for name, mark in marks.items() if mark in held}
             assert KEY not in held
     assert found == {("plain", size) for size in (100, 200_000, 3 * MIB)}
+
+
+def test_keys_are_rotated_shut_off_and_removed_under_a_running_colony(
+    s3: Any, keyed: Colony, bucket: str
+) -> None:
+    key_id = f"team/{bucket}"
+    named = {"Bucket": bucket, "Key": "k"}
+    asked = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key_id}
+    # No proxy remembers that a key is absent.
+    assert refusal(s3.put_object, **named, Body=b"x", **asked) == (400, "KMS.NotFoundException")
+    keyed.command("keys", "add", key_id)
+    bodies = {f"k{number}": os.urandom(70_000) for number in range(3)}
+    for name, body in bodies.items():
+        s3.put_object(Bucket=bucket, Key=name, Body=body, **asked)
+        keyed.command("keys", "rotate", key_id)
+    assert len(json.loads(keyed.command("keys", "show", key_id, "--json").stdout)["versions"]) == 4
+    s3.put_object(**named, Body=b"x", **asked)
+    keyed.command("restart")
+    for name, body in bodies.items():
+        assert s3.get_object(Bucket=bucket, Key=name)["Body"].read() == body
+
+    def reads() -> str:
+        try:
+            return str(s3.get_object(**named)["Body"].read())
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+
+    keyed.command("keys", "disable", key_id)
+    eventually(lambda: reads() == "KMS.DisabledException")
+    assert s3.head_object(**named)["SSEKMSKeyId"] == key_id
+    keyed.command("keys", "enable", key_id)
+    eventually(lambda: reads() == "b'x'")
+    keyed.command("keys", "disable", key_id)
+    keyed.command("keys", "remove", key_id, "--yes")
+    eventually(lambda: reads() == "KMS.NotFoundException")
+    s3.delete_object(**named)
