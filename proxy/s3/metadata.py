@@ -39,12 +39,7 @@ _OTHER_CLASSES: Final = frozenset(
 )
 CLASSES: Final = _ONLINE_CLASSES | _OTHER_CLASSES
 """The storage classes of AWS by name."""
-_REFUSED: Final = (
-    "x-amz-object-lock-mode",
-    "x-amz-object-lock-retain-until-date",
-    "x-amz-object-lock-legal-hold",
-    "x-amz-write-offset-bytes",
-)
+_REFUSED: Final = ("x-amz-write-offset-bytes",)
 """Promises that are not kept yet must not be made: these are refused by name."""
 
 OVERRIDES: Final = {
