@@ -27,6 +27,12 @@ LISTED: Final = "listed"
 """In a record's extra: what its listing row shows beside ETag and content type."""
 EXPIRES: Final = "x"
 """In a listing row's extra, and as its side register (decimal): seconds since the epoch of expiry."""
+SUMS: Final = "c"
+"""In a listing row's extra: the algorithms of the object's checksums; OF_PARTS follows a COMPOSITE one's."""
+OF_PARTS: Final = "-"
+STORAGE_CLASS: Final = "s"
+"""In a listing row's extra: the storage class, where it was named and is not STANDARD."""
+_STORAGE_CLASS_HEADER: Final = "x-amz-storage-class"
 WITHIN: Final = "in"
 """In the extra of a row of a hidden container, which has no entry of its own: [account, container]."""
 
@@ -167,6 +173,13 @@ def row_value(record: ObjectRecord, stands_at: Stamp | None = None) -> bytes:
         extra[EXPIRES] = record.delete_at
     if record.container.startswith(HIDDEN):
         extra[WITHIN] = [record.account, record.container]
+    elif record.checksums:
+        extra[SUMS] = [
+            name + OF_PARTS if OF_PARTS in value else name for name, value in record.checksums.items()
+        ]
+    storage_class = record.headers.get(_STORAGE_CLASS_HEADER, "STANDARD")
+    if storage_class != "STANDARD":
+        extra[STORAGE_CLASS] = storage_class
     return pack_listed(record.etag, record.content_type, extra)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model.errors import NoSuchObject
+from model.errors import Absent, NoSuchObject, NoSuchVersion
 from model.names import ContainerPath
 from proxy.auth.query import decode
-from proxy.operations.types import BodySource, HeldBody, OpenObject, StreamedBody
+from proxy.operations.types import BodySource, Container, HeldBody, OpenObject, StreamedBody
 from proxy.ranges import Span, parse_range
 from proxy.s3 import encryption
 from proxy.s3.access import Deed, check_object, enter_to_read, may_also
@@ -17,15 +17,16 @@ from proxy.s3.call import Call
 from proxy.s3.conditional import check_source
 from proxy.s3.errors import S3Error, invalid_argument
 from proxy.s3.names import check_key
-from proxy.s3.verbs.head_object import absent
+from proxy.s3.versions import absent, check_version_id, show_version
 
 
 @dataclass(frozen=True, slots=True)
 class SourceName:
-    """What x-amz-copy-source names."""
+    """What x-amz-copy-source names; without a version the current one."""
 
     bucket: str
     key: str
+    version: str | None = None
 
 
 def read_source(header: str) -> SourceName:
@@ -40,9 +41,7 @@ def read_source(header: str) -> SourceName:
             "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
         )
     check_key(key)
-    if name == "versionId" and version not in ("", "null"):
-        raise S3Error("NoSuchVersion", details={"Key": key, "VersionId": version})
-    return SourceName(bucket, key)
+    return SourceName(bucket, key, check_version_id(name, decode(version)) if name == "versionId" else None)
 
 
 async def open_source(call: Call, source: SourceName) -> OpenObject:
@@ -50,15 +49,35 @@ async def open_source(call: Call, source: SourceName) -> OpenObject:
     path, guard = await enter_to_read(call, source.bucket)
     key = encryption.customer_key(call, call.request.headers, encryption.Of.SOURCE)
     try:
-        opened = await call.colony.open_object(path.object(source.key), customer_key=key)
-    except NoSuchObject:
-        raise await absent(call, path, guard) from None
+        opened = await call.colony.open_object(
+            path.object(source.key), version=source.version, customer_key=key
+        )
+    except (NoSuchObject, NoSuchVersion) as error:
+        raise await _absent_source(call, path, guard, error) from None
     deeds = [Deed(GET_OBJECT, source.key, _names_version(call))]
     await check_object(call, guard, opened.stored, Permission.READ, deeds=deeds)
     if opened.locked is not None:
         raise opened.locked
     check_source(call.request.headers, opened.stored)
     return opened
+
+
+async def _absent_source(
+    call: Call, path: ContainerPath, guard: Container | None, error: Absent
+) -> S3Error:
+    found = await absent(call, path, guard, error)
+    if found.code == "MethodNotAllowed":
+        return S3Error(
+            "InvalidRequest",
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        )
+    # What is absent is the source: the headers and the version would be taken for the target's.
+    return S3Error(found.code)
+
+
+def show_source_version(opened: OpenObject) -> list[tuple[str, str]]:
+    """Return the header that tells which version was copied, where the bucket has versions."""
+    return show_version(opened.stored, "x-amz-copy-source-version-id")
 
 
 async def check_tags_copied(

@@ -33,6 +33,10 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed size"),
     "EntityTooSmall": (400, "Your proposed upload is smaller than the minimum allowed size"),
     "ExpiredToken": (400, "The provided token has expired."),
+    "IllegalVersioningConfigurationException": (
+        400,
+        "The versioning configuration specified in the request is invalid.",
+    ),
     "IllegalLocationConstraintException": (400, "The specified location constraint is not valid here."),
     "IncompleteBody": (
         400,
@@ -201,6 +205,7 @@ _BY_CLASS: Final[Mapping[type[errors.ColonnadeError], str]] = {
     errors.NoSuchContainer: "NoSuchBucket",
     errors.NoSuchObject: "NoSuchKey",
     errors.NoSuchUpload: "NoSuchUpload",
+    errors.NoSuchVersion: "NoSuchVersion",
     errors.Conflict: "ConditionalRequestConflict",
     errors.ContainerExists: "BucketAlreadyExists",
     errors.ContainerNotEmpty: "BucketNotEmpty",

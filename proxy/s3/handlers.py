@@ -70,6 +70,7 @@ from proxy.s3.verbs.public_access_block import (
 from proxy.s3.verbs.put_bucket_logging import put_bucket_logging
 from proxy.s3.verbs.put_bucket_notification import put_bucket_notification_configuration
 from proxy.s3.verbs.put_bucket_request_payment import put_bucket_request_payment
+from proxy.s3.verbs.put_bucket_versioning import put_bucket_versioning
 from proxy.s3.verbs.put_object import put_object
 from proxy.s3.verbs.unconfigured import (
     EMPTY,
@@ -138,6 +139,7 @@ SERVED: Final[Mapping[Op, Verb]] = {
     Op.PUT_BUCKET_NOTIFICATION_CONFIGURATION: put_bucket_notification_configuration,
     Op.PUT_BUCKET_REQUEST_PAYMENT: put_bucket_request_payment,
     Op.PUT_BUCKET_TAGGING: put_bucket_tagging,
+    Op.PUT_BUCKET_VERSIONING: put_bucket_versioning,
     Op.PUT_OBJECT: put_object,
     Op.PUT_OBJECT_ACL: put_object_acl,
     Op.PUT_OBJECT_LEGAL_HOLD: put_object_legal_hold,

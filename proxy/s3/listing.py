@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from model.listing import Page, Query, unpack_listed
+from model.listing import Listed, Page, Query, unpack_listed
 from model.names import ContainerPath, decode_name
+from model.objects import OF_PARTS, STORAGE_CLASS, SUMS
 from model.stamp import stamp_ms
 from proxy.auth.query import encode
 from proxy.dates import iso_millis
@@ -20,6 +21,7 @@ from proxy.s3.names import check_listing_name
 
 Show = Callable[[str], str]
 
+_PLAIN_ROW: Final = "<StorageClass>STANDARD</StorageClass>"
 _PLAIN_NAMES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/"
 
 
@@ -85,9 +87,19 @@ def rows(page: Page, show: Show, *, more: str = "") -> tuple[str, str]:
             f"<Contents><Key>{show(row.name)}</Key>"
             f"<LastModified>{second}{modified_ms - second_s * 1000:03}Z</LastModified>"
             f"<ETag>&quot;{row.etag}&quot;</ETag><Size>{row.size}</Size>{more}"
-            "<StorageClass>STANDARD</StorageClass></Contents>"
+            f"{describe_row(row) if row.extra else _PLAIN_ROW}</Contents>"
         )
     return "".join(contents), xml_write.common_prefixes(prefixes)
+
+
+def describe_row(row: Listed) -> str:
+    """Return the elements of a listing that tell the checksum's algorithm and the storage class."""
+    inner = ""
+    for name in row.extra.get(SUMS, ()):
+        kind = "COMPOSITE" if name.endswith(OF_PARTS) else "FULL_OBJECT"
+        inner += f"<ChecksumAlgorithm>{name.removesuffix(OF_PARTS)}</ChecksumAlgorithm>"
+        inner += f"<ChecksumType>{kind}</ChecksumType>"
+    return inner + f"<StorageClass>{xml_write.escape(row.extra.get(STORAGE_CLASS, 'STANDARD'))}</StorageClass>"
 
 
 def head(call: Call, wanted: Wanted) -> str:

@@ -96,7 +96,7 @@ def check_key(key: str) -> str:
         raise S3Error(
             "KeyTooLongError", details={"Size": str(size_bytes), "MaxSizeAllowed": str(OBJECT_BYTES_MAX)}
         )
-    if key.startswith(HIDDEN):
+    if HIDDEN in key:
         raise S3Error("InvalidURI")
     return key
 

@@ -15,13 +15,21 @@ from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
 from proxy.s3.conditional import of_write
-from proxy.s3.copying import body_of, check_tags_copied, open_source, read_source, read_span
+from proxy.s3.copying import (
+    body_of,
+    check_tags_copied,
+    open_source,
+    read_source,
+    read_span,
+    show_source_version,
+)
 from proxy.s3.errors import S3Error, invalid_argument
 from proxy.s3.expiration import show_expiration
 from proxy.s3.names import check_key
 from proxy.s3.ownership import owner_of_new
 from proxy.s3.upload import named_algorithm
 from proxy.s3.verbs.put_object import new_sides
+from proxy.s3.versions import show_version
 
 _CHANGES = ("x-amz-storage-class", "x-amz-website-redirect-location", "x-amz-checksum-algorithm")
 
@@ -34,7 +42,8 @@ async def copy_object(call: Call) -> Response:
     source = read_source(headers["x-amz-copy-source"])
     replaces = _replaces(call, "x-amz-metadata-directive")
     opened = await open_source(call, source)
-    onto_itself = opened.stored.path == call.object(path)
+    # To copy an older version over its own key is to restore it.
+    onto_itself = opened.stored.path == call.object(path) and source.version is None
     changes = any(name in headers for name in _CHANGES) or encryption.changes(headers)
     if onto_itself and not replaces and not changes:
         raise S3Error(
@@ -58,7 +67,12 @@ async def copy_object(call: Call) -> Response:
     shown = {} if chosen is None else {chosen[0]: chosen[1], "Type": chosen[2]}
     return xml(
         xml_write.copied("CopyObjectResult", stored.record.etag, iso_millis(stored.modified_ms), shown),
-        headers=encryption.show_written(headers, stored.record.extra) + await show_expiration(call, stored),
+        headers=[
+            *encryption.show_written(headers, stored.record.extra),
+            *await show_expiration(call, stored),
+            *show_source_version(opened),
+            *show_version(stored),
+        ],
     )
 
 

@@ -9,19 +9,22 @@ from proxy.s3.call import Call, empty
 from proxy.s3.conditional import of_delete
 from proxy.s3.locks import both, guard_deletion
 from proxy.s3.names import check_key
-from proxy.s3.verbs.head_object import check_version
+from proxy.s3.versions import DELETE_MARKER, VERSION_ID, wanted_version
 
 
 async def delete_object(call: Call) -> Response:
-    """Delete an object; to delete what is not there succeeds too."""
+    """Delete an object, or one version of it; to delete what is not there succeeds too."""
     check_key(call.key)
     path = await enter(call, Permission.WRITE)
-    check_version(call)
+    version = wanted_version(call)
     precondition = of_delete(call.request.headers)
-    if "versionId" in call.query:
+    if version is not None:
         container = await call.colony.container(path, fresh=True)
         precondition = both(precondition, await guard_deletion(call, container, call.key))
-    deleted = await call.colony.delete_object(call.object(path), precondition=precondition)
-    if deleted.stored is None:
+    deleted = await call.colony.delete_object(call.object(path), version=version, precondition=precondition)
+    if deleted.stored is None and not deleted.is_marker:
         await call.colony.container(path)
-    return empty(204)
+    shown = [(DELETE_MARKER, "true")] if deleted.is_marker else []
+    if deleted.version_id is not None:
+        shown.append((VERSION_ID, deleted.version_id))
+    return empty(204, shown)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from model.errors import ColonnadeError
+from model.names import NULL_VERSION
 from proxy.http.messages import Response
 from proxy.operations.types import Container
 from proxy.s3 import xml_read, xml_write
@@ -57,18 +58,24 @@ async def delete_objects(call: Call) -> Response:
 async def _delete(call: Call, container: Container, item: _Wanted, quiet: bool) -> str:
     try:
         check_key(item.key)
-        if item.version not in ("", "null"):
-            raise S3Error("NoSuchVersion")
         precondition = delete_precondition(etag=item.etag, size=item.size, modified=item.modified)
         if item.version:
             precondition = both(precondition, await guard_deletion(call, container, item.key))
-        await call.colony.delete_object(container.path.object(item.key), precondition=precondition)
+        deleted = await call.colony.delete_object(
+            container.path.object(item.key), version=item.version or None, precondition=precondition
+        )
     except ColonnadeError as error:
         return _refused(item, to_s3(error))
     if quiet:
         return ""
-    version = xml_write.tag("VersionId", item.version) if item.version else ""
-    return f"<Deleted>{xml_write.tag('Key', item.key)}{version}</Deleted>"
+    inner = xml_write.tag("Key", item.key)
+    if item.version:
+        inner += xml_write.tag("VersionId", item.version)
+    if deleted.is_marker:
+        # That of the marker made, or of the marker that was removed.
+        inner += "<DeleteMarker>true</DeleteMarker>"
+        inner += xml_write.tag("DeleteMarkerVersionId", deleted.version_id or NULL_VERSION)
+    return f"<Deleted>{inner}</Deleted>"
 
 
 def _refused(item: _Wanted, error: S3Error) -> str:

@@ -9,7 +9,9 @@ from proxy.s3.call import Call, xml
 
 
 async def get_bucket_versioning(call: Call) -> Response:
-    """Say that versioning was never enabled: an empty configuration."""
+    """Show whether versioning is enabled or suspended; of a bucket that never had it nothing is said."""
     path = await enter_as_owner(call)
-    await call.colony.container(path)
-    return xml(xml_write.root("VersioningConfiguration", ""))
+    container = await call.colony.container(path, fresh=True)
+    status = container.versioning.value.decode()
+    inner = xml_write.tag("Status", status) if status else ""
+    return xml(xml_write.root("VersioningConfiguration", inner))

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from model.errors import NoSuchObject
+from model.errors import NoSuchObject, NoSuchVersion
 from proxy.http.messages import Response
 from proxy.s3 import encryption
 from proxy.s3.access import check_object, enter_to_read
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call
 from proxy.s3.expiration import show_expiration
-from proxy.s3.verbs.head_object import absent, check_version, describe
+from proxy.s3.verbs.head_object import describe
+from proxy.s3.versions import absent, wanted_version
 
 
 async def get_object(call: Call) -> Response:
     """Send an object, or a range or part of it."""
     path, guard = await enter_to_read(call)
-    check_version(call)
+    version = wanted_version(call)
     headers = call.request.headers
     encryption.refuse_on_read(headers)
     key = encryption.customer_key(call, headers)
     try:
-        opened = await call.colony.open_object(call.object(path), customer_key=key)
-    except NoSuchObject:
-        raise await absent(call, path, guard) from None
+        opened = await call.colony.open_object(call.object(path), version=version, customer_key=key)
+    except (NoSuchObject, NoSuchVersion) as error:
+        raise await absent(call, path, guard, error) from None
     stored = opened.stored
     await check_object(call, guard, stored, Permission.READ)
     if opened.locked is not None:

@@ -13,6 +13,7 @@ from proxy.s3.call import Call, xml
 from proxy.s3.conditional import answer_read
 from proxy.s3.errors import invalid_argument
 from proxy.s3.verbs.head_object import find_readable
+from proxy.s3.versions import show_version
 
 _HEADER: Final = "x-amz-object-attributes"
 _ATTRIBUTES: Final = frozenset(("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"))
@@ -39,8 +40,8 @@ async def get_object_attributes(call: Call) -> Response:
         inner += xml_write.tag("StorageClass", record.headers.get(metadata.STORAGE_CLASS, "STANDARD"))
     if "ObjectSize" in wanted:
         inner += f"<ObjectSize>{record.size}</ObjectSize>"
-    modified = ("Last-Modified", http_date(stored.modified_ms // 1000))
-    return xml(xml_write.root("GetObjectAttributesResponse", inner), headers=[modified])
+    headers = [("Last-Modified", http_date(stored.modified_ms // 1000)), *show_version(stored)]
+    return xml(xml_write.root("GetObjectAttributesResponse", inner), headers=headers)
 
 
 def _wanted(call: Call) -> Sequence[str]:

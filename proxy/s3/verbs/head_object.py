@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from model.errors import NoSuchObject
-from model.names import ContainerPath
+from model.errors import NoSuchObject, NoSuchVersion
 from model.objects import Manifest
 from proxy.http.messages import Response
 from proxy.operations.sealing import check_customer_key
-from proxy.operations.types import Container, StoredObject
+from proxy.operations.types import StoredObject
 from proxy.ranges import Span, content_range, parse_range
 from proxy.s3 import encryption, locks, metadata
-from proxy.s3.access import check_object, enter_to_read, may_know_absence
+from proxy.s3.access import check_object, enter_to_read
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call
 from proxy.s3.conditional import answer_read
 from proxy.s3.errors import S3Error, invalid_argument
 from proxy.s3.expiration import show_expiration
+from proxy.s3.versions import absent, show_version, wanted_version
 
 
 async def head_object(call: Call) -> Response:
@@ -30,14 +30,14 @@ async def head_object(call: Call) -> Response:
 async def find_readable(call: Call) -> StoredObject:
     """Return the object of a request whose asker may read it. Raises S3Error, NoSuchContainer."""
     path, guard = await enter_to_read(call)
-    check_version(call)
+    version = wanted_version(call)
     headers = call.request.headers
     encryption.refuse_on_read(headers)
     key = encryption.customer_key(call, headers)
     try:
-        stored = await call.colony.head_object(call.object(path))
-    except NoSuchObject:
-        raise await absent(call, path, guard) from None
+        stored = await call.colony.head_object(call.object(path), version=version)
+    except (NoSuchObject, NoSuchVersion) as error:
+        raise await absent(call, path, guard, error) from None
     await check_object(call, guard, stored, Permission.READ)
     check_customer_key(stored, key)
     return stored
@@ -52,7 +52,7 @@ def describe(call: Call, stored: StoredObject) -> tuple[Span | None, Response]:
     unchanged = answer_read(headers, stored)
     if unchanged is not None:
         return Span(0, 0), unchanged
-    shown = metadata.show(stored)
+    shown = metadata.show(stored) + show_version(stored)
     if stored.sides:
         shown += locks.show(stored)
     if record.extra:
@@ -85,29 +85,6 @@ def describe(call: Call, stored: StoredObject) -> tuple[Span | None, Response]:
     if span.length:
         shown.append(("Content-Range", content_range(span, record.size)))
     return span, Response(206, shown)
-
-
-def check_version(call: Call) -> None:
-    """Refuse a version id other than that of the null version. Raises S3Error."""
-    version = call.query.get("versionId")
-    if version is not None and version != "null":
-        if not version:
-            raise invalid_argument("versionId", version, "Version id cannot be the empty string")
-        raise S3Error("NoSuchVersion", details={"Key": call.key, "VersionId": version})
-
-
-async def absent(call: Call, path: ContainerPath, guard: Container | None) -> S3Error:
-    """Return the error of a key that is not there, as far as the asker may know.
-
-    Raises NoSuchContainer where the bucket is not there either.
-    """
-    await call.colony.container(path)
-    if may_know_absence(call, guard):
-        return S3Error("NoSuchKey", details={"Key": call.key})
-    # What this process remembers of a bucket may be older than a grant: look again.
-    if not may_know_absence(call, await call.colony.container(path, fresh=True)):
-        return S3Error("AccessDenied")
-    return S3Error("NoSuchKey", details={"Key": call.key})
 
 
 def _part_span(call: Call, stored: StoredObject) -> Span:

@@ -2,55 +2,79 @@
 
 from __future__ import annotations
 
-from model.listing import Page, unpack_listed
-from model.names import decode_name
+from model.names import ContainerPath, decode_name
 from model.stamp import stamp_ms
 from proxy.dates import iso_millis
 from proxy.http.messages import Response
+from proxy.operations.types import VersionPage, VersionQuery
 from proxy.s3 import xml_write
 from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
 from proxy.s3.errors import invalid_argument
-from proxy.s3.listing import Show, fetch_page, head, named, read_wanted
+from proxy.s3.listing import Show, Wanted, describe_row, head, named, read_wanted
 from proxy.s3.names import check_listing_name
+from proxy.s3.versions import check_version_id
 
 
 async def list_object_versions(call: Call) -> Response:
-    """List the versions of a bucket without versioning: each key's null version, its latest."""
+    """List the versions and delete markers of a bucket, the newest of each key first."""
     path = await enter(call, Permission.READ)
     query = call.query
     wanted = read_wanted(call)
     marker = check_listing_name("key-marker", query.get("key-marker", ""))
-    if query.get("version-id-marker") and not marker:
-        raise invalid_argument(
-            "version-id-marker",
-            query["version-id-marker"],
-            "A version-id marker cannot be specified without a key marker.",
-        )
-    page = await fetch_page(call, path, wanted, marker)
+    version_marker = query.get("version-id-marker") or None
+    if version_marker is not None:
+        if not marker:
+            raise invalid_argument(
+                "version-id-marker",
+                version_marker,
+                "A version-id marker cannot be specified without a key marker.",
+            )
+        check_version_id("version-id-marker", version_marker)
+    page = await _fetch(call, path, wanted, (marker, version_marker))
     container = await call.colony.container(path)
-    owner = call.show_owner(container.record.owner).xml()
+    owner = (await call.named_owner(container.record.owner)).xml()
     inner = head(call, wanted) + named("KeyMarker", query.get("key-marker", ""), wanted)
-    inner += xml_write.tag("VersionIdMarker", query.get("version-id-marker", ""))
+    inner += xml_write.tag("VersionIdMarker", version_marker or "")
     if page.truncated:
-        inner += named("NextKeyMarker", decode_name(page.next_marker), wanted)
-        inner += "<NextVersionIdMarker>null</NextVersionIdMarker>"
+        inner += named("NextKeyMarker", decode_name(page.next_key), wanted)
+        if page.next_version is not None:
+            inner += xml_write.tag("NextVersionIdMarker", page.next_version)
     inner += f"<MaxKeys>{wanted.keys_max}</MaxKeys>" + xml_write.flag("IsTruncated", holds=page.truncated)
-    return xml(xml_write.root("ListVersionsResult", inner + _rows(page, wanted.show, owner)))
+    return xml(xml_write.root("ListVersionsResult", inner + _items(page, wanted.show, owner)))
 
 
-def _rows(page: Page, show: Show, owner: str) -> str:
+async def _fetch(
+    call: Call, path: ContainerPath, wanted: Wanted, after: tuple[bytes, str | None]
+) -> VersionPage:
+    if wanted.keys_max == 0:
+        await call.colony.container(path, fresh=True)
+        return VersionPage(())
+    query = VersionQuery(wanted.prefix, wanted.delimiter, *after, limit=wanted.keys_max)
+    page = await call.colony.list_versions(path, query)
+    # An empty page is also what a bucket that has just gone gives; one with keys proves that it lives.
+    await call.colony.container(path, fresh=not page.items)
+    return page
+
+
+def _items(page: VersionPage, show: Show, owner: str) -> str:
     versions, prefixes = [], []
     for item in page.items:
-        if not item[1]:
-            prefixes.append(show(decode_name(item[0])))
+        if isinstance(item, str):
+            prefixes.append(show(item))
             continue
-        row = unpack_listed(item)
-        versions.append(
-            f"<Version><Key>{show(row.name)}</Key><VersionId>null</VersionId><IsLatest>true</IsLatest>"
-            f"<LastModified>{iso_millis(stamp_ms(row.stamp))}</LastModified>"
-            f"<ETag>&quot;{row.etag}&quot;</ETag><Size>{row.size}</Size>{owner}"
-            "<StorageClass>STANDARD</StorageClass></Version>"
+        row = item.row
+        inner = (
+            f"<Key>{show(row.name)}</Key><VersionId>{item.version_id}</VersionId>"
+            + xml_write.flag("IsLatest", holds=item.is_latest)
+            + f"<LastModified>{iso_millis(stamp_ms(row.stamp))}</LastModified>"
         )
+        if item.is_marker:
+            versions.append(f"<DeleteMarker>{inner}{owner}</DeleteMarker>")
+        else:
+            versions.append(
+                f"<Version>{inner}<ETag>&quot;{row.etag}&quot;</ETag><Size>{row.size}</Size>{owner}"
+                f"{describe_row(row)}</Version>"
+            )
     return "".join(versions) + xml_write.common_prefixes(prefixes)

@@ -10,7 +10,7 @@ from proxy.s3 import encryption, xml_write
 from proxy.s3.access import enter
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
-from proxy.s3.copying import body_of, open_source, read_source, read_span
+from proxy.s3.copying import body_of, open_source, read_source, read_span, show_source_version
 from proxy.s3.multipart import find_upload, part_path, part_seal, read_part_number
 from proxy.s3.verbs.upload_part import new_part
 
@@ -29,5 +29,5 @@ async def upload_part_copy(call: Call) -> Response:
     shown = {upload.algorithm: stored.record.checksums[upload.algorithm]} if upload.named else {}
     return xml(
         xml_write.copied("CopyPartResult", stored.record.etag, iso_millis(stored.modified_ms), shown),
-        headers=encryption.show(call.request.headers, stored.record.extra),
+        headers=encryption.show(call.request.headers, stored.record.extra) + show_source_version(opened),
     )

@@ -8,9 +8,9 @@ from typing import Any
 
 from model.containers import ContainerRecord
 from model.entry import Entry, Kind, Table, make_key
-from model.errors import ContainerNotEmpty, NoSuchContainer, NoSuchObject
-from model.listing import Page, Query, RawRow, list_page, pack_listed
-from model.names import HIDDEN, ContainerPath, ObjectPath, encode_name
+from model.errors import ContainerNotEmpty, NoSuchContainer, NoSuchObject, NoSuchVersion
+from model.listing import Page, Query, RawRow, list_page, pack_listed, unpack_listed
+from model.names import HIDDEN, ContainerPath, ObjectPath, decode_name, encode_name
 from model.objects import Manifest, ObjectRecord, Part
 from model.stamp import Stamp, make_stamp
 from proxy import checksums
@@ -22,11 +22,14 @@ from proxy.operations.types import (
     Container,
     Deletion,
     Digests,
+    ListedVersion,
     NewObject,
     OpenObject,
     Precondition,
     StoredObject,
     Totals,
+    VersionPage,
+    VersionQuery,
 )
 
 _DIGEST = bytes(16)
@@ -98,6 +101,7 @@ class MemoryColony:
         return stored
 
     async def head_object(self, path: ObjectPath, *, version: str | None = None) -> StoredObject:
+        _check(version)
         try:
             return self.objects[path.parent][path.name][0]
         except KeyError:
@@ -106,6 +110,7 @@ class MemoryColony:
     async def open_object(
         self, path: ObjectPath, *, version: str | None = None, customer_key: bytes | None = None
     ) -> OpenObject:
+        _check(version)
         return await unlock(self.keys, await self._open(path, customer_key), customer_key)
 
     async def _open(self, path: ObjectPath, customer_key: bytes | None) -> OpenObject:
@@ -147,12 +152,22 @@ class MemoryColony:
     async def delete_object(
         self, path: ObjectPath, *, version: str | None = None, precondition: Precondition | None = None
     ) -> Deletion:
+        _check(version)
         held = self.objects.get(path.parent, {})
         stored = held[path.name][0] if path.name in held else None
         if precondition is not None:
             precondition(stored)
         held.pop(path.name, None)
-        return Deletion(stored)
+        return Deletion(stored, version)
+
+    async def list_versions(self, path: ContainerPath, query: VersionQuery) -> VersionPage:
+        """Every object has its null version and no other."""
+        page = await self.list_objects(
+            path, Query(query.prefix, query.delimiter, query.key_marker, limit=query.limit)
+        )
+        items = [_null_version(item) for item in page.items]
+        last = "null" if page.items and page.items[-1][1] else None
+        return VersionPage(items, page.truncated, page.next_marker, last)
 
     async def list_objects(self, path: ContainerPath, query: Query) -> Page:
         held = self.objects.get(path, {})
@@ -213,6 +228,18 @@ class MemoryColony:
 
 def _path_of(part: Part) -> ObjectPath:
     return ObjectPath(part.account, part.container, part.name)
+
+
+def _null_version(item: RawRow) -> ListedVersion | str:
+    if not item[1]:
+        return decode_name(item[0])
+    listed = unpack_listed(item)
+    return ListedVersion(listed, "null", is_latest=True, is_marker=False, stamp=listed.stamp)
+
+
+def _check(version: str | None) -> None:
+    if version not in (None, "null"):
+        raise NoSuchVersion(str(version))
 
 
 def _scan_of(rows: Mapping[str, Entry]) -> Any:

@@ -88,7 +88,7 @@ def test_sources_that_are_not_there_are_named(client: Client) -> None:
     assert copy(client, "/other/d", "nowhere/src").code == "NoSuchBucket"
     assert copy(client, "/nowhere/d", "bucket/src").code == "NoSuchBucket"
     assert copy(client, "/other/d", "bucket").code == "InvalidArgument"
-    assert copy(client, "/other/d", "bucket/src?versionId=x").code == "NoSuchVersion"
+    assert copy(client, "/other/d", "bucket/src?versionId=x").code == "InvalidArgument"
     assert copy(client, "/other/d", "bucket/src?versionId=null").status == 200
 
 

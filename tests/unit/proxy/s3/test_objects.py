@@ -2,6 +2,7 @@
 
 import pytest
 
+from model.stamp import make_stamp, version_id
 from tests.unit.proxy.s3.client import Answer, Client, World, path_of
 
 MD5_HELLO = '"5d41402abc4b2a76b9719d911017c592"'
@@ -140,7 +141,8 @@ def test_a_bucket_that_is_not_there_is_told_from_a_key(client: Client) -> None:
 def test_versions_other_than_null_do_not_exist(client: Client) -> None:
     client("PUT", "/bucket/k", b"hello")
     assert client("GET", "/bucket/k?versionId=null").body == b"hello"
-    assert client("GET", "/bucket/k?versionId=abc").code == "NoSuchVersion"
+    assert client("GET", "/bucket/k?versionId=abc").code == "InvalidArgument"
+    assert client("GET", f"/bucket/k?versionId={version_id(make_stamp(1, 2, 3))}").code == "NoSuchVersion"
     assert client("GET", "/bucket/k?versionId=").code == "InvalidArgument"
 
 
