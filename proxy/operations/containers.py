@@ -21,7 +21,7 @@ from model.errors import (
 from model.listing import Query, Shape, pack_listed
 from model.names import HIDDEN, ContainerPath, index_key
 from model.objects import pack_names
-from model.stamp import Stamp
+from model.stamp import Stamp, just_after
 from objectd.contract import Outcome
 from proxy.operations.listing import list_index
 from proxy.operations.nodes import Nodes
@@ -102,10 +102,18 @@ class Containers:
 
     # Change.
 
-    async def create_container(self, path: ContainerPath, owner: str, settings: Mapping[str, bytes]) -> bool:
+    async def create_container(
+        self,
+        path: ContainerPath,
+        owner: str,
+        settings: Mapping[str, bytes],
+        *,
+        born_with: Mapping[str, bytes] | None = None,
+    ) -> bool:
         """Make a container, or merge settings into one that exists; say whether it was made.
 
-        The account is made where it does not exist yet.
+        A new one has the registers of `born_with` from its first moment; one that exists is left as it is
+        by them. The account is made where it does not exist yet.
         """
         if await self.look_up(path) is not None:
             if settings:
@@ -119,8 +127,8 @@ class Containers:
         listed = pack_listed("", "", {})
 
         def updates(stamp: Stamp) -> list[Update]:
-            entry = Entry(self._key(path), stamp, Kind.DATA, 0, value)
-            made = [Update(entry)]
+            sides = {name: (just_after(stamp), first) for name, first in (born_with or {}).items()}
+            made = [Update(Entry(self._key(path), stamp, Kind.DATA, 0, value, sides))]
             if account_row is not None:
                 made.append(Update(Entry(account_row, stamp, Kind.DATA, 0, listed)))
             return made

@@ -30,7 +30,7 @@ async def create_bucket(call: Call) -> Response:
         raise S3Error("InvalidBucketName", details={"BucketName": name})
     headers = call.request.headers
     locked = headers.get("x-amz-bucket-object-lock-enabled").lower() == "true"
-    made_with = {OBJECT_LOCK: pack_rule(LockRule()), VERSIONING: Versioning.ENABLED.value} if locked else {}
+    born_with = {OBJECT_LOCK: pack_rule(LockRule()), VERSIONING: Versioning.ENABLED.value} if locked else {}
     location = _location(await read_whole(call, _BODY_BYTES_MAX))
     if location and location != call.settings.region:
         raise S3Error("InvalidLocationConstraint", details={"LocationConstraint": location})
@@ -48,19 +48,11 @@ async def create_bucket(call: Call) -> Response:
         settings[OWNERSHIP] = ownership.encode()
     path = ContainerPath(user.account, name)
     await _claim(call, path)
-    if not await _make(call, path, made_with):
+    if not await call.colony.create_container(path, user.id, {}, born_with=born_with):
         await _created_before(call, path, listed)
     if settings:
         await call.colony.set_container(path, settings)
     return empty(200, [("Location", f"/{name}")])
-
-
-async def _make(call: Call, path: ContainerPath, settings: Mapping[str, bytes]) -> bool:
-    """Make the container with its first settings, unless it is there; say whether it was made."""
-    made = await call.colony.create_container(path, call.owner, {})
-    if made and settings:
-        await call.colony.set_container(path, settings)
-    return made
 
 
 async def _claim(call: Call, path: ContainerPath) -> None:

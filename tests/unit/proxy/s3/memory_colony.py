@@ -181,12 +181,19 @@ class MemoryColony:
         except KeyError:
             raise NoSuchContainer(path.container) from None
 
-    async def create_container(self, path: ContainerPath, owner: str, settings: Mapping[str, bytes]) -> bool:
+    async def create_container(
+        self,
+        path: ContainerPath,
+        owner: str,
+        settings: Mapping[str, bytes],
+        *,
+        born_with: Mapping[str, bytes] | None = None,
+    ) -> bool:
         if path in self.containers:
             return False
         entry = Entry(make_key(Table.CONTAINER, _DIGEST), self.stamp(), Kind.DATA)
         record = ContainerRecord(path.account, path.container, owner)
-        self.containers[path] = Container(path, record, entry, dict(settings))
+        self.containers[path] = Container(path, record, entry, {**(born_with or {}), **settings})
         return True
 
     async def set_container(self, path: ContainerPath, settings: Mapping[str, bytes]) -> None:
