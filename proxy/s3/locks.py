@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from model.containers import Versioning, versioning_of
-from model.errors import DeleteMarkerFound, NoSuchObject
+from model.errors import DeleteMarkerFound, NoSuchObject, NoSuchVersion
 from model.names import ContainerPath
 from model.retention import (
     LEGAL_HOLD,
@@ -28,7 +28,7 @@ from model.retention import (
 from proxy.dates import iso_millis, parse_iso
 from proxy.http.messages import Headers
 from proxy.operations.types import Container, Precondition, StoredObject
-from proxy.s3.access import check_object, enter_to_read, may_also
+from proxy.s3.access import check_object, enter_to_read, may_also, may_know_absence
 from proxy.s3.actions import BYPASS_GOVERNANCE
 from proxy.s3.call import Call
 from proxy.s3.errors import S3Error, invalid_argument
@@ -130,19 +130,22 @@ def show(stored: StoredObject) -> list[tuple[str, str]]:
 async def find_lockable(call: Call) -> StoredObject:
     """Return the version that a request about locks names, if its asker may do that. Raises S3Error."""
     path, guard = await enter_to_read(call)
-    await enter_lockable(call, path)
     version = call.query.get("versionId")
     if version == "":
         raise invalid_argument("versionId", version, "Version id cannot be the empty string")
     try:
         stored = await call.colony.head_object(call.object(path), version=version)
-    except DeleteMarkerFound as error:
-        if version is None:
+    except (NoSuchObject, NoSuchVersion) as error:
+        if not may_know_absence(call, guard):
+            raise S3Error("AccessDenied") from error
+        await enter_lockable(call, path)
+        if isinstance(error, NoSuchVersion):
+            raise
+        if version is None or not isinstance(error, DeleteMarkerFound):
             raise S3Error("NoSuchKey", details={"Key": call.key}) from error
         raise S3Error("MethodNotAllowed") from error
-    except NoSuchObject as error:
-        raise S3Error("NoSuchKey", details={"Key": call.key}) from error
     await check_object(call, guard, stored, None)
+    await enter_lockable(call, path)
     return stored
 
 

@@ -334,6 +334,7 @@ def test_the_order_of_statements_means_nothing(
     assert judge(policy(*statements), **request) is judge(policy(*reversed(statements)), **request)
 
 
+_FIELDS = ("Effect", "Principal", "NotPrincipal", "Action", "Resource", "Condition", "Sid")
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
