@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from model.containers import OWNERSHIP, S3_ACL, VERSIONING, Versioning
