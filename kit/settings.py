@@ -79,6 +79,12 @@ class ProxySettings:
     keep_alive_timeout_ms: int = setting(
         75_000, unit="ms", doc="How long a connection may stay open between two requests.", minimum=1
     )
+    connections_max: int = setting(
+        8_192,
+        unit="connections",
+        doc="Clients that each proxy process keeps at a time; those that wait for their clients make room.",
+        minimum=1,
+    )
     inline_bytes_max: int = setting(
         MIB,
         unit="bytes",

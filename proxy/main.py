@@ -202,4 +202,5 @@ def http_settings(settings: Settings) -> HttpSettings:
         header_timeout_ms=proxy.header_timeout_ms,
         body_idle_timeout_ms=proxy.body_idle_timeout_ms,
         keep_alive_timeout_ms=proxy.keep_alive_timeout_ms,
+        connections_max=proxy.connections_max,
     )

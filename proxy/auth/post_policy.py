@@ -48,10 +48,10 @@ class Condition:
     value: str
 
     def holds(self, fields: Mapping[str, str]) -> bool:
-        """Whether the form's field is there and as the condition wants it."""
+        """Whether the form's field is as the condition wants it; one that is absent begins as nothing."""
         given = fields.get(self.field)
         if given is None:
-            return False
+            return self.operator is Operator.STARTS_WITH and not self.value
         if self.operator is Operator.EQUAL:
             return given == self.value
         if self.field == "content-type" and "," in given:

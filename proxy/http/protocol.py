@@ -28,6 +28,8 @@ DROPPED_BYTES_MAX: Final = 64 * 1024
 """What is read of a body that the handler left unread, so that the connection can be kept."""
 LINGER_BYTES_MAX: Final = 16 * 1024 * 1024
 LINGER_S: Final = 2.0
+STALLED_S: Final = 1.0
+"""A client that has sent or taken nothing for so long makes room for others where there is none."""
 
 _EMPTY_BODY: Final = BodyStream.of(b"")
 
@@ -36,13 +38,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """How long a client may take. All in milliseconds."""
+    """How long a client may take, in milliseconds; and how many there may be."""
 
     header_timeout_ms: int = 15_000
     body_idle_timeout_ms: int = 60_000
     keep_alive_timeout_ms: int = 75_000
     drain_grace_ms: int = 1_000
     """How long an idle connection stays open once the server drains."""
+    connections_max: int = 8192
+    """Connections at a time; those that wait for their clients make room for new ones."""
 
 
 class Host(Protocol):
@@ -58,6 +62,9 @@ class Host(Protocol):
 
     def next_request_id(self) -> str:
         """Return a request id."""
+
+    def has_room(self) -> bool:
+        """Whether one more connection may stay; makes room where others only wait for their clients."""
 
     def note_closed(self) -> None:
         """Take note that a connection has ended."""
@@ -103,8 +110,9 @@ class HttpConnection(asyncio.BufferedProtocol):
         peer = transport.get_extra_info("peername")
         self._remote = peer[0] if isinstance(peer, tuple) else ""
         self._secure = transport.get_extra_info("ssl_object") is not None
+        has_room = self._host.has_room()
         self._host.connections.add(self)
-        self._task = self._loop.create_task(self._serve())
+        self._task = self._loop.create_task(self._serve() if has_room else self._turn_away())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the handler know: by its body where it still reads one, else by cancelling it."""
@@ -307,6 +315,15 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._transport.abort()
             raise
 
+    async def _turn_away(self) -> None:
+        """Say that there is no room, without waiting for a request, and close."""
+        if len(self._host.connections) > 2 * self._host.settings.connections_max:
+            # Even to say so takes a connection for a while.
+            self._transport.abort()
+            return
+        self._writer.refuse(503, "too many connections; please try again")
+        self._finish(unread=True)
+
     async def _next_request(self) -> tuple[RequestHead, BodyStream]:
         waiter: asyncio.Future[tuple[RequestHead, BodyStream]] = self._loop.create_future()
         self._waiter = waiter
@@ -371,6 +388,21 @@ class HttpConnection(asyncio.BufferedProtocol):
         """End the connection at once; its handler is cancelled."""
         self._task.cancel()
         self._transport.abort()
+
+    def waits_for_client(self, now: float) -> tuple[int, float] | None:
+        """Return how dear this connection is and since when it has waited for its client, or None.
+
+        First come those that wait for a request, then those held up in one for STALLED_S; None stands
+        for those that are at work. Times are by the loop's clock.
+        """
+        if self._linger_until:
+            return None
+        if self._waiter is not None:
+            return 0, self._since
+        receiving = self._receiving is not None and self._receiving.waiting
+        if (receiving or self._writer.paused) and now - self._since >= STALLED_S:
+            return 1, self._since
+        return None
 
     def check(self, now: float) -> None:
         """End what has lasted too long; the server calls this again and again."""

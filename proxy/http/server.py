@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
 import socket
 import ssl
@@ -15,6 +16,8 @@ from proxy.http.protocol import App, HttpConnection, HttpSettings
 
 BACKLOG: Final = 4096
 SWEEP_S_MAX: Final = 1.0
+SHED_SHARE: Final = 0.01
+"""The share of all connections that makes room at once: to look for them is work, to be done rarely."""
 TLS_SHUTDOWN_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
@@ -92,6 +95,23 @@ class HttpServer:
     def next_request_id(self) -> str:
         """Return a request id."""
         return self._request_ids.next()
+
+    def has_room(self) -> bool:
+        """Whether one more connection may stay; closes those that have waited longest for their clients."""
+        count_max = self.settings.connections_max
+        if len(self.connections) < count_max:
+            return True
+        now = asyncio.get_running_loop().time()
+        waiting = [(one.waits_for_client(now), one) for one in self.connections]
+        idle = [(since, one) for since, one in waiting if since is not None]
+        if not idle:
+            _log.warning("connection refused: all are at work", extra={"connections": len(self.connections)})
+            return False
+        shed = heapq.nsmallest(max(1, int(count_max * SHED_SHARE)), idle, key=lambda pair: pair[0])
+        for _, connection in shed:
+            connection.abort()
+        _log.info("connections shed", extra={"connections": len(self.connections), "shed": len(shed)})
+        return True
 
     def note_closed(self) -> None:
         """Take note that a connection has ended."""

@@ -75,6 +75,13 @@ def test_fields_that_carry_the_signature_or_are_to_be_ignored_need_no_condition(
     assert "x-amz-credential" in why(policy_of(*CONDITIONS), {**FIELDS, "x-amz-credential": "c"})
 
 
+def test_a_field_that_may_be_anything_may_be_absent() -> None:
+    anything = ["starts-with", "$x-amz-meta-a", ""]
+    check_policy(policy_of(*CONDITIONS, anything), FIELDS, 0)
+    check_policy(policy_of(*CONDITIONS, anything), {**FIELDS, "x-amz-meta-a": "1"}, 0)
+    assert "x-amz-meta-a" in why(policy_of(*CONDITIONS, ["eq", "$x-amz-meta-a", ""]), FIELDS)
+
+
 def test_every_type_of_a_list_must_begin_as_the_policy_says() -> None:
     check_policy(policy_of(*CONDITIONS), {**FIELDS, "content-type": "text/a, text/b"}, 0)
     assert "content-type" in why(policy_of(*CONDITIONS), {**FIELDS, "content-type": "text/a,image/b"})

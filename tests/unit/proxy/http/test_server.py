@@ -520,6 +520,71 @@ def test_a_client_that_never_reads_is_given_up() -> None:
     run(main)
 
 
+def test_the_connection_that_has_waited_longest_makes_room_for_a_new_one() -> None:
+    async def main() -> None:
+        async with serving(echo, HttpSettings(connections_max=3)) as (server, connect):
+            first, second, third = await connect(), await connect(), await connect()
+            for reader, writer in (first, second, third):
+                writer.write(b"PUT / HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\nok")
+                assert (await response_from(reader))[0] == 200
+                await asyncio.sleep(0.01)  # the loop's clock counts milliseconds
+            second[1].write(b"PUT / HTT")  # a head that does not come on is no work either
+            await asyncio.sleep(0.02)
+            newer = []
+            for shed in (first, third, second):
+                newer.append(await connect())
+                assert await shed[0].read() == b""
+                await until(lambda: len(server.connections) == 3)
+            for reader, writer in newer:
+                writer.write(b"PUT / HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\nok")
+                assert (await response_from(reader))[2] == b"ok"
+
+    run(main)
+
+
+def test_where_all_are_at_work_a_new_connection_is_refused_in_words() -> None:
+    release = asyncio.Event()
+
+    async def app(request: Request) -> Response:
+        await release.wait()
+        return Response(200, [], b"done")
+
+    async def main() -> None:
+        async with serving(app, HttpSettings(connections_max=2)) as (server, connect):
+            working = [await connect() for _ in range(2)]
+            for _, writer in working:
+                writer.write(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+            await until(lambda: all(one.waits_for_client(0) is None for one in server.connections))
+            reader, _ = await connect()
+            status, head, _ = await response_from(reader)
+            assert (status, "Connection: close" in head) == (503, True)
+            assert await reader.read() == b""
+            release.set()
+            for reader, _ in working:
+                assert (await response_from(reader))[2] == b"done"
+
+    run(main)
+
+
+def test_clients_that_stopped_in_the_middle_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.http.protocol.STALLED_S", 0.0)
+
+    async def main() -> None:
+        async with serving(echo, HttpSettings(connections_max=1)) as (server, connect):
+            stalled_reader, writer = await connect()
+            writer.write(b"PUT / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nabc")
+            await until(lambda: any(one.waits_for_client(1e12) for one in server.connections))
+            await until(
+                lambda: all((one.waits_for_client(1e12) or (0,))[0] == 1 for one in server.connections)
+            )
+            reader, writer = await connect()
+            writer.write(b"PUT / HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\nok")
+            assert (await response_from(reader))[2] == b"ok"
+            assert await stalled_reader.read() == b""
+
+    run(main)
+
+
 def test_draining_finishes_requests_in_flight_and_lets_idle_connections_go() -> None:
     started, release = asyncio.Event(), asyncio.Event()
 

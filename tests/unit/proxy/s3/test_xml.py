@@ -55,6 +55,10 @@ def test_an_error_document_has_what_clients_look_for() -> None:
         b"<Delete>" + b"<a/>" * 300_000 + b"</Delete>",
         b"<Delete>&unknown;</Delete>",
         b"\xff\xfe<Delete/>",
+        '<?xml version="1.0" encoding="UTF-16"?><Delete/>'.encode("utf-16"),
+        b"<Delete " + b" ".join(b'a%d="1"' % number for number in range(40_000)) + b"/>",
+        b"<Delete " + b" ".join(b"a%d='1'" % number for number in range(40_000)) + b"/>",
+        b"<Delete>" + b"<!-- -->" * 130_000 + b"</Delete>",
     ],
 )
 def test_hostile_or_broken_xml_is_malformed(body: bytes) -> None:
@@ -67,6 +71,17 @@ def test_hostile_or_broken_xml_is_malformed(body: bytes) -> None:
 def test_no_bytes_break_the_reader_in_another_way(body: bytes) -> None:
     with contextlib.suppress(S3Error):
         xml_read.parse(body, "Delete")
+
+
+def test_a_body_is_utf_8_whatever_it_says_of_itself() -> None:
+    body = '<?xml version="1.0" encoding="ISO-8859-1"?><Delete>\N{LATIN SMALL LETTER E WITH ACUTE}</Delete>'
+    assert xml_read.parse(body.encode(), "Delete").text == "\N{LATIN SMALL LETTER E WITH ACUTE}"
+
+
+def test_the_largest_body_that_aws_allows_is_read() -> None:
+    part = '<Part><PartNumber>1</PartNumber><ETag>"a"</ETag><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>'
+    body = f"<CompleteMultipartUpload>{part * 10_000}</CompleteMultipartUpload>"
+    assert len(list(xml_read.parse(body.encode(), "CompleteMultipartUpload").children("Part"))) == 10_000
 
 
 def test_namespaces_are_set_aside() -> None:
