@@ -15,7 +15,8 @@
     ├── Conflict                 what is there forbids the request
     │   ├── ContainerExists
     │   ├── ContainerNotEmpty
-    │   └── PreconditionFailed
+    │   ├── PreconditionFailed
+    │   └── Contended            others kept changing what a condition was about
     ├── Denied                   who asks may not
     ├── Encrypted                bytes cannot be read or written for want of the right key
     │   ├── CustomerKeyNeeded    only the customer's key opens the object, and none came
@@ -119,6 +120,10 @@ class ContainerNotEmpty(Conflict):
 
 class PreconditionFailed(Conflict):
     """A condition of the request does not hold."""
+
+
+class Contended(Conflict):
+    """Others kept changing what a condition of the request is about; nothing was done. Try again."""
 
 
 class Denied(ColonnadeError):

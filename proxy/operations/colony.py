@@ -20,8 +20,30 @@ from proxy.operations.listing import index_totals, list_index
 from proxy.operations.look_up import LookUps
 from proxy.operations.nodes import Nodes
 from proxy.operations.objects import Objects
-from proxy.operations.types import AccountTotals, HeldBody, NewObject, Totals, VersionPage, VersionQuery
+from proxy.operations.types import (
+    AccountTotals,
+    HeldBody,
+    NewObject,
+    StoredObject,
+    Totals,
+    VersionPage,
+    VersionQuery,
+)
 from proxy.operations.version_listing import list_versions
+
+
+class _Claimed(Exception):
+    """A bucket name is held by an account."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(account)
+        self.account = account
+
+
+def _refuse_claimed(claim: StoredObject | None) -> None:
+    if claim is not None:
+        raise _Claimed(claim.record.extra["account"])
+
 
 _BUCKETS = ContainerPath(SYSTEM_ACCOUNT, "\0buckets")
 _PAGE_ROWS = 10_000
@@ -136,13 +158,17 @@ class Colony:
     # Bucket names, one owner each in the whole colony.
 
     async def claim_bucket(self, name: str, account: str) -> str:
-        """Claim a bucket name for an account; return the account that holds it, maybe another."""
-        holder = await self.bucket_account(name)
-        if holder is not None:
-            return holder
+        """Claim a bucket name for an account; return the account that holds it, maybe another.
+
+        Of those who claim a name at once exactly one gets it. Raises Contended where that cannot be
+        settled just now.
+        """
         claim = NewObject(extra={"account": account})
-        await self.put_object(_BUCKETS.object(name), claim, HeldBody(b""))
-        return await self.bucket_account(name) or account
+        try:
+            await self.put_object(_BUCKETS.object(name), claim, HeldBody(b""), precondition=_refuse_claimed)
+        except _Claimed as claimed:
+            return claimed.account
+        return account
 
     async def bucket_account(self, name: str) -> str | None:
         """Return the account that holds a bucket name, or None where it is free."""

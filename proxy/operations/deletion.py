@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from model.containers import Versioning
-from model.entry import Kind, is_listed
+from model.entry import Entry, Kind, is_listed
 from model.names import NULL_VERSION, ObjectPath, version_of_key
 from model.stamp import Stamp, version_id
 from proxy.operations.entries import Places, stored_object
 from proxy.operations.look_up import LookUps
-from proxy.operations.object_writes import write_object
-from proxy.operations.read import find
+from proxy.operations.object_writes import write_object, write_object_if
+from proxy.operations.read import Found, find
 from proxy.operations.types import Deletion, Precondition, StoredObject
 from proxy.operations.versions import observe_versions
 from proxy.operations.write import Update
@@ -35,10 +35,10 @@ class Deletions:
         places = self._look_ups.places(path)
         if version is None and versioning is not Versioning.OFF:
             return await self._mark(places, versioning, precondition)
+        if precondition is not None:
+            return await self._delete_if(places, versioning, version, precondition)
         found = await self._look_ups.find(places, versioning, version=version)
         stored = None if found is None else self._look_ups.live(path, found.entry, versioning)
-        if precondition is not None:
-            precondition(stored)
         if found is None or not is_listed(found.entry.kind):
             return Deletion(version_id=version)
         of = version_of_key(found.entry.key)
@@ -49,6 +49,33 @@ class Deletions:
 
         await write_object(self._nodes, path, updates, looked_up=True)
         return Deletion(stored, version, is_marker=found.entry.kind is Kind.MARKER)
+
+    async def _delete_if(
+        self, places: Places, versioning: Versioning, version: str | None, precondition: Precondition
+    ) -> Deletion:
+        """Delete what a precondition allows, unless anything about it changes meanwhile."""
+        removed: list[Found] = []
+        deleted: list[Deletion] = []
+
+        async def judge(state: tuple[Entry, ...] = ()) -> bool:
+            found = await self._look_ups.find(places, versioning, version=version)
+            stored = None if found is None else self._look_ups.live(places.path, found.entry, versioning)
+            precondition(stored)
+            if found is None or not is_listed(found.entry.kind):
+                return False
+            removed[:] = [found]
+            deleted[:] = [Deletion(stored, version, is_marker=found.entry.kind is Kind.MARKER)]
+            return True
+
+        def updates(stamp: Stamp) -> tuple[Update, Update]:
+            entry, row = map(Update, places.tombstones(stamp, version_of_key(removed[0].entry.key)))
+            return entry, row
+
+        # Looked at beforehand: what fails already needs no ballot.
+        if not await judge():
+            return Deletion(version_id=version)
+        done = await write_object_if(self._nodes, places.path, places.digest, judge, updates)
+        return Deletion(version_id=version) if done is None else deleted[0]
 
     async def _mark(
         self, places: Places, versioning: Versioning, precondition: Precondition | None
@@ -68,6 +95,12 @@ class Deletions:
             entry, row = places.marker(stamp, stamp if versioning is Versioning.ENABLED else None)
             return Update(entry), Update(row, guard=places.guard)
 
-        stamp = await write_object(self._nodes, places.path, updates, looked_up=True)
+        if precondition is None:
+            stamp = await write_object(self._nodes, places.path, updates, looked_up=True)
+        else:
+            judge = self._look_ups.judged(places.path, versioning, precondition)
+            won = await write_object_if(self._nodes, places.path, places.digest, judge, updates)
+            assert won is not None, "the judge of a precondition raises or says yes"
+            stamp = won
         made = version_id(stamp) if versioning is Versioning.ENABLED else NULL_VERSION
         return Deletion(replaced, made, is_marker=True)

@@ -8,12 +8,13 @@ from model.errors import DeleteMarkerFound, NoSuchObject, NoSuchVersion
 from model.names import HIDDEN, NULL_VERSION, ContainerPath, ObjectPath
 from model.retention import may_delete
 from model.stamp import Stamp, parse_version_id, stamp_ms
-from model.versions import id_of
+from model.versions import current_of, id_of
+from proxy.operations.conditional import Judge
 from proxy.operations.containers import Containers
 from proxy.operations.entries import Places, stored_object
 from proxy.operations.nodes import Nodes
 from proxy.operations.read import Found, find
-from proxy.operations.types import StoredObject
+from proxy.operations.types import Precondition, StoredObject
 from proxy.operations.versions import find_current
 
 
@@ -84,6 +85,19 @@ class LookUps:
         if version is not None:
             raise NoSuchVersion(f"{path.name} has no version {version}")
         raise NoSuchObject(path.name)
+
+    def judged(self, path: ObjectPath, versioning: Versioning, precondition: Precondition) -> Judge:
+        """Return what holds a precondition against the current version of a settled state."""
+
+        async def judge(state: tuple[Entry, ...]) -> bool:
+            if versioning is Versioning.OFF:
+                entry = next((one for one in state if not one.suffix), None)
+            else:
+                entry = current_of(state)
+            precondition(None if entry is None else self.live(path, entry, versioning))
+            return True
+
+        return judge
 
     def live(self, path: ObjectPath, entry: Entry, versioning: Versioning) -> StoredObject | None:
         """Return an entry as an object, or None where it is none, or none any more."""

@@ -11,8 +11,9 @@ from model.names import ObjectPath
 from model.objects import pack_names
 from model.stamp import Stamp, just_after
 from objectd.contract import Outcome
+from proxy.operations.conditional import Judge
 from proxy.operations.nodes import Nodes
-from proxy.operations.stamping import write_stamped
+from proxy.operations.stamping import write_stamped, write_stamped_if
 from proxy.operations.write import Update, Written, write
 
 
@@ -25,6 +26,23 @@ async def write_object(
     Raises NoSuchContainer, DeviceFull, NotEnoughReplicas.
     """
     stamp, updates, written = await write_stamped(nodes, build, looked_up=looked_up)
+    if not all(one.durable for one in written):
+        await _refuse(nodes, path, stamp, updates, written)
+    return stamp
+
+
+async def write_object_if(
+    nodes: Nodes, path: ObjectPath, digest: bytes, judge: Judge, build: Callable[[Stamp], Sequence[Update]]
+) -> Stamp | None:
+    """Write updates where the judge of what is there allows it; return their stamp, None for nothing done.
+
+    Exactly one of those that race takes effect. Raises what the judge raises, Contended where others kept
+    coming first, and as `write_object`.
+    """
+    done = await write_stamped_if(nodes, digest, judge, build)
+    if done is None:
+        return None
+    stamp, updates, written = done
     if not all(one.durable for one in written):
         await _refuse(nodes, path, stamp, updates, written)
     return stamp

@@ -28,7 +28,7 @@ from proxy.operations.entries import Places, record_of
 from proxy.operations.locking import DefaultLock, locked_sides
 from proxy.operations.look_up import LookUps
 from proxy.operations.manifests import Manifests, as_stored
-from proxy.operations.object_writes import write_object
+from proxy.operations.object_writes import write_object, write_object_if
 from proxy.operations.parts import read_parts
 from proxy.operations.read import read_payload
 from proxy.operations.sealing import begin_sealing, unlock
@@ -137,7 +137,7 @@ class Objects:
                 new.verify(received.digests)
             if sealer is not None:
                 new = sealer.with_etag(new, received.digests)
-            return await self._store(places, new, received, looked_up=looked_up)
+            return await self._store(places, new, received, precondition, looked_up=looked_up)
         finally:
             received.close()
 
@@ -152,7 +152,13 @@ class Objects:
         precondition(None if looked_up is None else looked_up[0])
 
     async def _store(
-        self, places: Places, new: NewObject, received: ReceivedBody, *, looked_up: bool
+        self,
+        places: Places,
+        new: NewObject,
+        received: ReceivedBody,
+        precondition: Precondition | None,
+        *,
+        looked_up: bool,
     ) -> StoredObject:
         path = places.path
         record = record_of(path, new, received.digests)
@@ -174,7 +180,13 @@ class Objects:
             row = Entry(places.row_key(version), stamp, Kind.DATA, record.size, listed)
             return Update(entry, received.payload, received.staged), Update(row, guard=guard)
 
-        stamp = await write_object(self.nodes, path, updates, looked_up=looked_up)
+        if precondition is None:
+            stamp = await write_object(self.nodes, path, updates, looked_up=looked_up)
+        else:
+            judge = self.look_ups.judged(path, versioning, precondition)
+            won = await write_object_if(self.nodes, path, places.digest, judge, updates)
+            assert won is not None, "the judge of a precondition raises or says yes"
+            stamp = won
         named = version_id(stamp) if keeps else NULL_VERSION
         return StoredObject(path, record, stamp, stamp, of_new, named, versioning is not Versioning.OFF)
 

@@ -17,7 +17,7 @@ from model.errors import (
     Unavailable,
 )
 from model.stamp import ZERO, Stamp, just_after
-from objectd.contract import INLINE_BYTES_MAX, Origin
+from objectd.contract import INLINE_BYTES_MAX, Origin, Outcome
 from proxy.operations.nodes import Nodes, StaleNode
 from proxy.operations.quorum import ReadQuorum, Verdict
 from proxy.operations.types import Buffer
@@ -43,6 +43,10 @@ class Found:
 
 class Overtaken(Exception):
     """What was found is hidden by something newer meanwhile: look again."""
+
+
+class Promised(Exception):
+    """A home has promised a conditional write to take nothing that old: settle the object first."""
 
 
 async def find(nodes: Nodes, key: bytes, *, payload: bool = False) -> Found | None:
@@ -178,6 +182,11 @@ class _Lookup:
         lagging = {device: held for device, held in quorum.answers.items() if device not in holders}
         try:
             verdicts = await finish_write(self.nodes, self._found(newest), lagging)
+        except Promised:
+            from proxy.operations.settling import settle
+
+            await settle(self.nodes, self.key[1:17])
+            raise Overtaken from None
         except Unavailable as error:
             # A node that restarts just now: the lookup is worth another try, as when it cannot be asked.
             raise NotEnoughReplicas(str(error)) from error
@@ -220,16 +229,24 @@ def revived(entry: Entry, stamp: Stamp) -> Entry:
     return Entry(entry.key, stamp, entry.kind, entry.size, entry.value, sides)
 
 
-async def finish_write(nodes: Nodes, found: Found, lagging: Mapping[int, Entry | None]) -> dict[int, Verdict]:
+async def finish_write(
+    nodes: Nodes,
+    found: Found,
+    lagging: Mapping[int, Entry | None],
+    *,
+    under: tuple[Stamp, int] | None = None,
+) -> dict[int, Verdict]:
     """Write an entry to homes that lack it, so that no later reader goes back in time.
 
-    `lagging` is what each of them holds. Returns what became of each. Raises NotEnoughReplicas where
-    no good copy of the bytes is known.
+    `lagging` is what each of them holds, and `under` a ballot that they promised, with its epoch. Returns
+    what became of each. Raises NotEnoughReplicas where no good copy of the bytes is known, and
+    Promised where a home refuses for a promise.
     """
+    ballot, epoch = under or (None, None)
     newest = found.entry
     behind = [device for device, held in lagging.items() if held is None or held.stamp != newest.stamp]
     # Where only a later metadata update is missing, the bytes stay where they are.
-    sides = Update(only_sides(newest.key, newest.sides), origin=Origin.REPAIR)
+    sides = Update(only_sides(newest.key, newest.sides), origin=Origin.REPAIR, ballot=ballot)
     updates = [sides._replace(only=(device,)) for device in lagging if device not in behind]
     verdicts: dict[int, Verdict] = {}
     if behind and newest.kind is Kind.DATA and max(found.holders.values(), default=-1) != 0:
@@ -238,33 +255,37 @@ async def finish_write(nodes: Nodes, found: Found, lagging: Mapping[int, Entry |
             raise NotEnoughReplicas("no replica has a good copy of the bytes")
         if length > INLINE_BYTES_MAX:
             for device in behind:
-                verdicts[device] = await _copy_staged(nodes, found, device, length)
+                verdicts[device] = await _copy_staged(nodes, found, device, length, ballot)
             behind = []
         elif found.payload is None:
             pieces = [bytes(chunk) async for chunk in read_payload(nodes, found, 0, length, patience_ms=0)]
             found.payload = b"".join(pieces)
     # The deletion of a container is finished only where it lists nothing, as it was begun.
     if_empty = newest.kind is Kind.TOMBSTONE and newest.table in _CONTAINERS
-    whole = Update(
-        newest, found.payload, if_empty=if_empty, origin=Origin.CLIENT if if_empty else Origin.REPAIR
-    )
+    origin = Origin.CLIENT if if_empty else Origin.REPAIR
+    whole = Update(newest, found.payload, if_empty=if_empty, origin=origin, ballot=ballot)
     updates += [whole._replace(only=(device,)) for device in behind]
-    written = await write(nodes, updates, patience_ms=0) if updates else []
+    written = await write(nodes, updates, patience_ms=0, epoch=epoch) if updates else []
     for update, one in zip(updates, written, strict=True):
         assert update.only is not None
         verdicts[update.only[0]] = one.verdict
+        if ballot is None and Outcome.PROMISED in one.refusals:
+            raise Promised
     return verdicts
 
 
-async def _copy_staged(nodes: Nodes, found: Found, device: int, length: int) -> Verdict:
+async def _copy_staged(nodes: Nodes, found: Found, device: int, length: int, ballot: Stamp | None) -> Verdict:
     client = nodes.client(nodes.epoch.node_of(device))
     session = await client.stage((device,), length, epoch=nodes.epoch.number)
     try:
         async for chunk in read_payload(nodes, found, 0, length, patience_ms=0):
             await session.send(bytes(chunk))
         staged = Staged(await session.finish(), {nodes.epoch.node_of(device): session})
-        update = Update(found.entry, staged=staged, origin=Origin.REPAIR, only=(device,))
-        return (await write(nodes, (update,), patience_ms=0))[0].verdict
+        update = Update(found.entry, staged=staged, origin=Origin.REPAIR, only=(device,), ballot=ballot)
+        (written,) = await write(nodes, (update,), patience_ms=0)
+        if ballot is None and Outcome.PROMISED in written.refusals:
+            raise Promised
+        return written.verdict
     finally:
         session.close()
 

@@ -12,6 +12,8 @@ it a second time. The two are told apart by whether any reader can have seen it 
 - all HIDDEN and unseen: written again, after the newest stamp that a majority told of. What hides it
   now was not acknowledged before this write began: done, whatever comes.
 - HIDDEN by answers too few to tell: the outcome is unknown, and the client is told so.
+- refused by homes that have promised a newer stamp to a conditional write: the write takes a ballot
+  itself, as an unconditional one, and leaves it open whether its first try took effect meanwhile.
 
 A write that looked up the newest stamp first is in the position of the second round from the start.
 """
@@ -21,10 +23,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from model.entry import Kind
+from model.entry import Kind, Table
 from model.errors import NotEnoughReplicas
 from model.stamp import Stamp
 from objectd.contract import Origin, Outcome
+from proxy.operations.conditional import Judge, unconditionally, write_if
 from proxy.operations.nodes import Nodes
 from proxy.operations.quorum import Verdict
 from proxy.operations.read import find
@@ -53,10 +56,43 @@ async def write_stamped(
         stamp = nodes.clock.next()
         updates = build(stamp)
         written = await write_guarded(nodes, updates)
+    if any(not one.durable and Outcome.PROMISED in one.refusals for one in written):
+        nodes.clock.observe(max(one.newest for one in written))
+        digest = next(one.entry.digest for one in updates if one.entry.key[0] == Table.OBJECT)
+        return await write_stamped_if(nodes, digest, unconditionally, build, doubtful=(stamp,)) or (
+            stamp,
+            updates,
+            written,
+        )
+    confirm(nodes, updates, written)
+    return stamp, updates, written
+
+
+async def write_stamped_if(
+    nodes: Nodes, digest: bytes, judge: Judge, build: Build, *, doubtful: Sequence[Stamp] = ()
+) -> tuple[Stamp, Sequence[Update], list[Written]] | None:
+    """Write updates under a ballot where the judge allows it, the object first and then its row.
+
+    Returns None where the judge found nothing to do. Raises as `proxy.operations.conditional.write_if`.
+    """
+    accepted = await write_if(nodes, digest, judge, build, doubtful=doubtful)
+    if accepted is None:
+        return None
+    written = [accepted.written, *await write_guarded(nodes, accepted.rows)]
+    updates = [*accepted.updates, *accepted.rows]
+    if accepted.written.devices:
+        confirm(nodes, updates, written)
+    else:
+        # Found to have taken effect by another's hand: the replicator makes the row agree and confirms.
+        written[0].verdict = Verdict.DURABLE
+    return accepted.stamp, updates, written
+
+
+def confirm(nodes: Nodes, updates: Sequence[Update], written: Sequence[Written]) -> None:
+    """Confirm a write of which all parts are durable."""
     if all(one.verdict is Verdict.DURABLE for one in written):
         for update, one in zip(updates, written, strict=True):
             nodes.confirm(update.entry.key, update.entry.newest, one.devices)
-    return stamp, updates, written
 
 
 async def write_guarded(nodes: Nodes, updates: Sequence[Update]) -> list[Written]:

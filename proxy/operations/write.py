@@ -23,7 +23,8 @@ RETRY_MS: Final = 40
 
 _HELD_MAX: Final = int(Outcome.KNOWN)
 _SUPERSEDED: Final = int(Outcome.SUPERSEDED)
-_FINAL: Final = frozenset((Outcome.FULL, Outcome.NO_CONTAINER, Outcome.NOT_EMPTY))
+_PROMISED: Final = int(Outcome.PROMISED)
+_FINAL: Final = frozenset((Outcome.FULL, Outcome.NO_CONTAINER, Outcome.NOT_EMPTY, Outcome.PROMISED))
 """Refusals that asking again does not change."""
 _DEVICE_TROUBLE: Final = frozenset((Outcome.FULL, Outcome.FAILED))
 
@@ -47,7 +48,8 @@ class Update(NamedTuple):
     """One entry to write.
 
     `payload` is the object's bytes, or `staged` says where they wait. `guard` is
-    the key of the container that must live. `only` restricts a repair to some of the homes.
+    the key of the container that must live. `only` restricts a repair to some of the homes. With a
+    `ballot` only homes that promised just that take it, and no stand-in.
     """
 
     entry: Entry
@@ -57,6 +59,7 @@ class Update(NamedTuple):
     if_empty: bool = False
     origin: Origin = Origin.CLIENT
     only: tuple[int, ...] | None = None
+    ballot: Stamp | None = None
 
 
 @dataclass(slots=True)
@@ -111,13 +114,14 @@ async def write(
     *,
     patience_ms: int = PATIENCE_MS,
     heard: Sequence[Heard] | None = None,
+    epoch: int | None = None,
 ) -> list[Written]:
     """Write updates until a majority of the homes of each has it, or it is sure that none will.
 
     Nodes and devices that fail are tried again for `patience_ms`, since a write is idempotent. Staged
     bytes are committed once, and die with their connection: homes that lack them get a copy from one
-    that took them. The ring is caught up with where it changed. What was `heard` of the same
-    updates before is not asked again.
+    that took them. The ring is caught up with where it changed, unless the write is good for one
+    `epoch` alone. What was `heard` of the same updates before is not asked again.
     """
     heard = [Heard() for _ in updates] if heard is None else heard
     attempt = _Attempt(nodes, updates, heard)
@@ -131,6 +135,8 @@ async def write(
             if asyncio.get_running_loop().time() >= give_up:
                 return written
             await asyncio.sleep(RETRY_MS / 1000)
+        if epoch is not None and epoch != nodes.epoch.number:
+            return written
         for update, one in zip(updates, heard, strict=True):
             if update.staged is not None and one.lacking and one.taken:
                 await _copy_taken(nodes, update.entry, one)
@@ -173,8 +179,9 @@ class _Attempt:
         only = update.only
         sets = self.epoch.home_sets(digest) if only is None else (only,)
         homes = sets[0] if len(sets) == 1 else tuple({device: None for one in sets for device in one})
-        stand_ins = () if only is not None else tuple(nodes.stand_ins(digest, homes))
-        if update.staged is not None and only is None:
+        at_home = only is not None or update.ballot is not None
+        stand_ins = () if at_home else tuple(nodes.stand_ins(digest, homes))
+        if update.staged is not None and not at_home:
             # Whoever was sent the bytes takes them, home or not by now: others are given them from there.
             others = update.staged.ids.keys() - {*homes, *stand_ins} - self.heard[index].taken
             stand_ins += tuple(filter(self.epoch.knows, others))
@@ -230,7 +237,16 @@ class _Attempt:
             staged = {device: ids[device] for device in devices if device in ids}
         writes.append(
             CommitWrite(
-                update.entry.key, row, devices, need, payload, staged, guard, update.if_empty, update.origin
+                update.entry.key,
+                row,
+                devices,
+                need,
+                payload,
+                staged,
+                guard,
+                update.if_empty,
+                update.origin,
+                update.ballot,
             )
         )
         owners.append(index)
@@ -308,7 +324,8 @@ class _Attempt:
                     if outcome == Outcome.FAILED:
                         heard.lacking.add(device)
                     self._refused(device, Outcome(outcome), written)
-                    continue
+                    if outcome != _PROMISED:
+                        continue
                 written.newest = max(written.newest, newest)
 
     def _refused(self, device: int, outcome: Outcome, written: Written) -> None:
