@@ -8,8 +8,8 @@ follows the size of the page, not of the container.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
@@ -78,12 +78,14 @@ class Page:
     """One page: rows and common prefixes in one order.
 
     An item is a (name, row) pair, or for a common prefix (prefix, b""). `truncated` says that more
-    follow; the next page's marker is `next_marker`.
+    follow; the next page's marker is `next_marker`. `forms` are what APIs have made of this very page:
+    one that is shown again need not be written again.
     """
 
     items: Sequence[RawRow]
     truncated: bool
     next_marker: bytes = b""
+    forms: dict[Hashable, bytes] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Listed(NamedTuple):

@@ -46,6 +46,9 @@ class _Unreached(Exception):
 async def _list_once(nodes: Nodes, digest: bytes, query: Query) -> tuple[Page, Totals]:
     home_sets = nodes.read_sets(digest)
     if len(home_sets) == 1:
+        known = await _known_page(nodes, digest, query, home_sets[0])
+        if known is not None:
+            return known
         agreed = await _agreed_page(nodes, digest, query, home_sets[0])
         if agreed is not None:
             return agreed
@@ -57,6 +60,24 @@ async def _rows(
 ) -> RowsReply | None:
     call = nodes.client(node).rows(digest, owned, query, epoch=nodes.epoch.number, ask=ask)
     return await _answer(nodes, node, call)
+
+
+async def _known_page(
+    nodes: Nodes, digest: bytes, query: Query, homes: Sequence[int]
+) -> tuple[Page, Totals] | None:
+    """Return the page made before, where a majority has the very rows that it was made of, else None."""
+    known = nodes.pages.find(digest, query)
+    if known is None:
+        return None
+    asked = [_groups(nodes, node, digest, owned) for node, owned in nodes.by_node(homes).items()]
+    found = (
+        await asked[0] if len(asked) == 1 else [one for many in await asyncio.gather(*asked) for one in many]
+    )
+    agreeing = [group for group in found if group.digest == known.digest]
+    if len(agreeing) >= majority(len(homes)):
+        return known.page, Totals(agreeing[0].count, agreeing[0].bytes)
+    nodes.pages.drop(digest, query)
+    return None
 
 
 async def _agreed_page(
@@ -79,7 +100,10 @@ async def _agreed_page(
         # The node has merged what differs: rows of a minority, until they are written to more.
         return None
     agreeing = len(reply.groups) + sum(group.digest == wanted.digest for found in others for group in found)
-    return (reply.page, Totals(wanted.count, wanted.bytes)) if agreeing >= needed else None
+    if agreeing < needed:
+        return None
+    nodes.pages.note(digest, query, reply.page, wanted.digest)
+    return reply.page, Totals(wanted.count, wanted.bytes)
 
 
 async def _groups(nodes: Nodes, node: str, digest: bytes, owned: Sequence[int]) -> list[Group]:

@@ -14,6 +14,7 @@ from model.errors import NodeUnreachable, StaleRing, Unavailable
 from model.stamp import Stamp
 from objectd.client import NodeClient
 from objectd.contract import Confirmation
+from proxy.operations.page_cache import PageCache
 from ring.epoch import Epoch, Phase
 from ring.table import Ring
 
@@ -73,6 +74,7 @@ class Nodes:
         self._unconfirmed: dict[str, list[Confirmation]] = {}
         self._confirm_timer: asyncio.TimerHandle | None = None
         self._background: set[asyncio.Future[Any]] = set()
+        self.pages = PageCache()
         self.on_settings: Callable[[bytes], None] | None = None
         """Called with the key of a container or account that has just changed somewhere."""
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from model.listing import Query, RawRow, unpack_listed
+from model.listing import Page, Query, RawRow, unpack_listed
 from model.names import ContainerPath, decode_name
 from proxy.auth.acl import Access
 from proxy.http.messages import Response
@@ -31,12 +31,14 @@ async def get_container(call: Call) -> Response:
     await authorize(call, path, Access.LIST)
     form = choose_format(call.parameters.get("format"), call.headers.get("accept"))
     wanted = listing_request(call.parameters, limit_max=call.limits.container_listing_limit)
-    container, (items_found, totals) = await asyncio.gather(
+    container, (page, totals) = await asyncio.gather(
         call.colony.container(path, fresh=True), _list(call, wanted)
     )
     items = _head(call, form)
     items += describe_container(container, totals, to_owner=call.owns_account)
-    body = _format(form, items_found, path.container)
+    body = page.forms.get(form)
+    if body is None:
+        body = page.forms[form] = _format(form, page.items, path.container)
     return Response(200 if body else 204, items, body)
 
 
@@ -60,11 +62,10 @@ def _head(call: Call, form: Format) -> list[tuple[str, str]]:
     return items
 
 
-async def _list(call: Call, wanted: ListingRequest) -> tuple[Sequence[RawRow], Totals]:
+async def _list(call: Call, wanted: ListingRequest) -> tuple[Page, Totals]:
     path = call.route.container_path
     if not wanted.in_folder:
-        page, totals = await call.colony.list_with_totals(path, wanted.query)
-        return page.items, totals
+        return await call.colony.list_with_totals(path, wanted.query)
     found: list[RawRow] = []
     query = wanted.query
     while True:
@@ -72,7 +73,7 @@ async def _list(call: Call, wanted: ListingRequest) -> tuple[Sequence[RawRow], T
         rows = await asyncio.gather(*(_real_row(call, path, item) for item in page.items))
         found += [row for row in rows if row is not None and row[0] != wanted.hidden_name]
         if not page.truncated or len(found) >= wanted.query.limit:
-            return found[: wanted.query.limit], totals
+            return Page(found[: wanted.query.limit], page.truncated), totals
         query = replace(query, marker=page.next_marker)
 
 
