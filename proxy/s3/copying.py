@@ -53,8 +53,8 @@ async def open_source(call: Call, source: SourceName) -> OpenObject:
             path.object(source.key), version=source.version, customer_key=key
         )
     except (NoSuchObject, NoSuchVersion) as error:
-        raise await _absent_source(call, path, guard, error) from None
-    deeds = [Deed(GET_OBJECT, source.key, _names_version(call))]
+        raise await _absent_source(call, path, guard, error, source.key) from None
+    deeds = [Deed(GET_OBJECT, source.key, source.version is not None)]
     await check_object(call, guard, opened.stored, Permission.READ, deeds=deeds)
     if opened.locked is not None:
         raise opened.locked
@@ -63,9 +63,9 @@ async def open_source(call: Call, source: SourceName) -> OpenObject:
 
 
 async def _absent_source(
-    call: Call, path: ContainerPath, guard: Container | None, error: Absent
+    call: Call, path: ContainerPath, guard: Container | None, error: Absent, key: str
 ) -> S3Error:
-    found = await absent(call, path, guard, error)
+    found = await absent(call, path, guard, error, key=key)
     if found.code == "MethodNotAllowed":
         return S3Error(
             "InvalidRequest",
@@ -85,14 +85,10 @@ async def check_tags_copied(
 ) -> None:
     """Let on who may read the tags of the source and set those of the target. Raises S3Error AccessDenied."""
     _, guard = await enter_to_read(call, source.bucket)
-    deeds = [Deed(GET_OBJECT_TAGGING, source.key, _names_version(call))]
+    deeds = [Deed(GET_OBJECT_TAGGING, source.key, source.version is not None)]
     await check_object(call, guard, opened.stored, None, deeds=deeds)
     if not await may_also(call, target, PUT_OBJECT_TAGGING, wanted=Permission.WRITE):
         raise S3Error("AccessDenied")
-
-
-def _names_version(call: Call) -> bool:
-    return "?versionId=" in call.request.headers["x-amz-copy-source"]
 
 
 def read_span(call: Call, opened: OpenObject) -> Span:

@@ -36,16 +36,19 @@ def show_version(stored: StoredObject, name: str = VERSION_ID) -> list[tuple[str
     return [(name, stored.version_id)] if stored.is_versioned_container else []
 
 
-async def absent(call: Call, path: ContainerPath, guard: Container | None, error: Absent) -> S3Error:
-    """Return the error of a key or version that is not there, as far as the asker may know.
+async def absent(
+    call: Call, path: ContainerPath, guard: Container | None, error: Absent, *, key: str = ""
+) -> S3Error:
+    """Return the error of a key (the request's by default) or version that is not there.
 
+    It says as much as the asker may know.
     Raises NoSuchContainer where the bucket is not there either.
     """
     await call.colony.container(path)
-    if may_know_absence(call, guard):
+    if may_know_absence(call, guard, key):
         return _absence(call, error)
     # What this process remembers of a bucket may be older than a grant: look again.
-    if not may_know_absence(call, await call.colony.container(path, fresh=True)):
+    if not may_know_absence(call, await call.colony.container(path, fresh=True), key):
         return S3Error("AccessDenied")
     return _absence(call, error)
 
