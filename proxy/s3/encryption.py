@@ -9,6 +9,7 @@ import binascii
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum
 from hashlib import md5
 from hmac import compare_digest
@@ -114,7 +115,10 @@ def wanted_seal(call: Call, headers: Headers, settings: Mapping[str, bytes]) -> 
         for name in _OF_KMS:
             if name in headers:
                 raise invalid_argument(SSE, "null", f"{name} is only valid together with {SSE}: {AWS_KMS}")
-        return default_seal(settings, ETags.OPAQUE)
+        seal = default_seal(settings, ETags.OPAQUE)
+        if seal is None or BUCKET_KEY not in headers:
+            return seal
+        return replace(seal, bucket_key=_is_true(headers))
     if method == AES256:
         for name in _OF_KMS:
             if name in headers:

@@ -211,6 +211,9 @@ def test_the_context_is_told_to_who_writes_and_to_nobody_else() -> None:
     context = base64.b64encode(b'{"b": "2", "a": "1"}').decode()
     put = world.admin("PUT", "/bucket/k", b"x", asked | {f"{SSE}-context": context})
     assert json.loads(base64.b64decode(put.headers[f"{SSE}-context"])) == {"a": "1", "b": "2"}
+    world.admin("PUT", "/bucket?encryption", rule(by_default("aws:kms", "team")))
+    by_itself = world.admin("PUT", "/bucket/d", b"x", {f"{SSE}-bucket-key-enabled": "true"})
+    assert {name: by_itself.headers[name] for name in asked} == asked
     found = world.admin("GET", "/bucket/k")
     shown = {name: value for name, value in found.headers.items() if name.startswith(SSE)}
     assert (found.body, shown) == (b"x", asked)
