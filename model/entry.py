@@ -4,7 +4,7 @@ Everything a colony keeps (objects, containers, accounts, listing rows) is an en
 *base* register (stamp, kind, size, value, and in the store a payload) and named *side* registers,
 each with a stamp of its own. Merging two entries of one key takes the newest of each register (of two
 retentions, the one that outlasts the other: see model.retention); a newer base drops the sides that
-are older than it. So merge is commutative, associative and idempotent, and replicas that have seen
+are older than it, but no deletion drops a version that was locked since. So merge is commutative, associative and idempotent, and replicas that have seen
 the same writes, in whatever order, are equal.
 
 Key: one byte of table, 16 bytes of placement digest, then a suffix. A partition is the top bits of
@@ -26,7 +26,7 @@ import msgpack
 import xxhash
 
 from model.errors import CorruptRecord
-from model.retention import RETENTION, outlasts
+from model.retention import LOCKS, RETENTION, outlasts
 from model.stamp import ZERO, Stamp
 
 ROW_VERSION: Final = 1
@@ -154,11 +154,10 @@ def merge(ours: Entry | None, theirs: Entry) -> Entry:
     base = theirs if theirs.stamp > ours.stamp else ours
     if not ours.sides and not theirs.sides:
         return base
-    sides = {
-        name: register
-        for name, register in _newest_sides(ours.sides, theirs.sides).items()
-        if register[0] > base.stamp
-    }
+    newest = _newest_sides(ours.sides, theirs.sides)
+    if base.kind is Kind.TOMBSTONE:
+        base = _spared(ours if base is theirs else theirs, base, newest)
+    sides = {name: register for name, register in newest.items() if register[0] > base.stamp}
     if sides == base.sides:
         return base
     return Entry(base.key, base.stamp, base.kind, base.size, base.value, sides)
@@ -171,6 +170,19 @@ def _newest_sides(ours: Sides, theirs: Sides) -> dict[str, tuple[Stamp, bytes]]:
         if held is None or (register > held if name != RETENTION else _prevails(register, held)):
             sides[name] = register
     return sides
+
+
+def _spared(older: Entry, tombstone: Entry, sides: Sides) -> Entry:
+    """Return the base that stays: a version is not deleted by what is older than a lock of it.
+
+    A lock is set under a ballot, on a version seen to be there: a deletion before it was overtaken, and
+    never came to a majority.
+    """
+    if older.kind is Kind.DATA:
+        for name in LOCKS:
+            if name in sides and sides[name][0] > tombstone.stamp:
+                return older
+    return tombstone
 
 
 def _prevails(register: tuple[Stamp, bytes], held: tuple[Stamp, bytes]) -> bool:

@@ -21,6 +21,8 @@ from model.stamp import Stamp, stamp_ms
 
 LEGAL_HOLD: Final = "legal-hold"
 RETENTION: Final = "retention"
+LOCKS: Final = (RETENTION, LEGAL_HOLD)
+"""The side registers that hold a version."""
 OBJECT_LOCK: Final = "set:object-lock"
 """Register of a container whose versions can be locked; never removed once it is set."""
 

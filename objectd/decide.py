@@ -46,8 +46,9 @@ def outcome_of(write: Entry, current: Entry | None, merged: Entry) -> Written:
 
 
 def _hidden_by(write: Entry, merged: Entry) -> Stamp | None:
-    if write.kind is not Kind.EMPTY and merged.stamp > write.stamp:
-        return merged.stamp
+    if write.kind is not Kind.EMPTY and merged.stamp != write.stamp:
+        # By a newer base, or, where a deletion came too late, by a lock.
+        return merged.stamp if merged.stamp > write.stamp else merged.newest
     if write.sides:
         for name, register in write.sides.items():
             kept = merged.sides.get(name)

@@ -220,12 +220,27 @@ class Objects:
     ) -> None:
         """Set a side register of an object, or of one version; empty removes it.
 
-        `precondition` is called with that version. Raises as `head_object` does, and what it raises.
+        `precondition` is called with that version, and what it allows is done only if nothing about the
+        object changes meanwhile. Raises as `head_object` does, and what it raises.
         """
-        stored, found = await self.look_ups.readable(path, version=version)
-        if precondition is not None:
-            precondition(await self._manifests.with_parts(stored, found))
-        await self._write_sides(path, found.entry, {name: value}, {})
+        if precondition is None:
+            _, found = await self.look_ups.readable(path, version=version)
+            await self._write_sides(path, found.entry, {name: value}, {})
+            return
+        keys: list[bytes] = []
+
+        async def judge(state: tuple[Entry, ...] = ()) -> bool:
+            stored, found = await self.look_ups.readable(path, version=version)
+            precondition(stored)
+            keys[:] = [found.entry.key]
+            return True
+
+        def updates(stamp: Stamp) -> tuple[Update]:
+            return (Update(only_sides(keys[0], {name: (stamp, value)})),)
+
+        # Looked at beforehand: what fails already needs no ballot.
+        await judge()
+        await write_object_if(self.nodes, path, self.look_ups.places(path).digest, judge, updates)
 
     async def _write_sides(
         self, path: ObjectPath, entry: Entry, sides: Mapping[str, bytes], row_sides: Mapping[str, bytes]

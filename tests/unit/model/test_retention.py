@@ -27,6 +27,8 @@ from model.retention import (
     unpack_rule,
 )
 from model.stamp import Stamp, make_stamp
+from objectd.contract import Outcome
+from objectd.decide import outcome_of
 
 NOW_MS = 1_800_000_000_000
 KEY = make_key(Table.OBJECT, bytes(16))
@@ -177,3 +179,24 @@ def test_no_compliance_is_cut_short_by_what_was_written_while_it_held(
             assert kept is not None
             assert kept.mode is Mode.COMPLIANCE
             assert kept.until_ms >= promised.until_ms
+
+
+# Deletions that a lock overtook.
+
+
+def test_a_deletion_older_than_a_lock_deletes_nothing_in_whatever_order_they_come() -> None:
+    version = Entry(KEY, make_stamp(10, 0, 1), Kind.DATA, 5, b"record")
+    deletion = Entry(KEY, make_stamp(20, 0, 1), Kind.TOMBSTONE)
+    lock = only_sides(KEY, {LEGAL_HOLD: (make_stamp(30, 0, 1), pack_hold(Hold.ON))})
+    locked = merge(version, lock)
+    assert merge(locked, deletion) is locked
+    # A home that took the deletion has lost the bytes: it takes them from one that has the lock.
+    assert merge(merge(merge(version, deletion), lock), locked) == locked
+    assert outcome_of(deletion, locked, locked).outcome is Outcome.SUPERSEDED
+
+
+def test_a_deletion_newer_than_a_lock_deletes() -> None:
+    version = Entry(KEY, make_stamp(10, 0, 1), Kind.DATA, 5, b"record")
+    lock = only_sides(KEY, {RETENTION: register(20, Retention(Mode.GOVERNANCE, 25))})
+    deletion = Entry(KEY, make_stamp(30, 0, 1), Kind.TOMBSTONE)
+    assert merge(merge(version, lock), deletion) == merge(deletion, merge(version, lock)) == deletion
