@@ -21,7 +21,7 @@ from hashlib import sha256
 from typing import Final
 
 from model.errors import BadRequest, IncompleteBody
-from proxy.auth.sigv4 import Seal, SignatureRefused
+from proxy.auth.sigv4 import Seal, signature_mismatch
 
 LINE_BYTES_MAX: Final = 1024
 TRAILER_BYTES_MAX: Final = 8192
@@ -30,7 +30,7 @@ SIGNED_CHUNK_BYTES_MIN: Final = 8192
 """All signed chunks but the last have at least so many bytes, as AWS demands."""
 
 _EMPTY_HASH: Final = sha256(b"").hexdigest()
-_SIGNATURE: Final = b"chunk-signature="
+_SIGNATURE: Final = b"chunk-signature"
 _TRAILER_SIGNATURE: Final = "x-amz-trailer-signature"
 
 Buffer = bytes | bytearray | memoryview
@@ -64,7 +64,26 @@ class MalformedChunk(BadRequest):
 
 
 class ChunkTooSmall(BadRequest):
-    """A signed chunk that is not the last one is smaller than SIGNED_CHUNK_BYTES_MIN."""
+    """A signed chunk that is not the last one is smaller than SIGNED_CHUNK_BYTES_MIN.
+
+    `number` is that of the chunk after it, counted from 1, as AWS tells it.
+    """
+
+    def __init__(self, number: int, size_bytes: int) -> None:
+        super().__init__(
+            f"Only the last chunk is allowed to have a size less than {SIGNED_CHUNK_BYTES_MIN} bytes"
+        )
+        self.number = number
+        self.size_bytes = size_bytes
+
+
+class WrongLength(IncompleteBody):
+    """The chunks hold more, or have ended with less, than was declared."""
+
+    def __init__(self, expected_bytes: int, provided_bytes: int) -> None:
+        super().__init__(f"the body has {provided_bytes} of {expected_bytes} bytes")
+        self.expected_bytes = expected_bytes
+        self.provided_bytes = provided_bytes
 
 
 class _State(Enum):
@@ -94,14 +113,15 @@ class ChunkDecoder:
         self._left_bytes = 0
         self._decoded_bytes = 0
         self._trailer_bytes = 0
-        self._small_chunk = False
+        self._chunk_count = 0
+        self._chunk_bytes = 0
         self.trailers: dict[str, str] = {}
 
     def feed(self, data: Buffer) -> list[memoryview]:
         """Return the payload found in the next bytes of the body, as views of them.
 
-        Raises MalformedChunk, ChunkTooSmall, SignatureRefused, or IncompleteBody where more arrives
-        than was declared.
+        Raises MalformedChunk, ChunkTooSmall, SignatureRefused, or WrongLength where more arrives than
+        was declared, or the last chunk leaves less.
         """
         view = memoryview(data)
         spans: list[memoryview] = []
@@ -131,7 +151,7 @@ class ChunkDecoder:
             self._end_trailer()
         declared = self._framing.decoded_bytes
         if self._state is not _State.DONE or (declared is not None and self._decoded_bytes != declared):
-            raise IncompleteBody("the body is shorter than declared")
+            raise IncompleteBody("the body ends before its last chunk")
 
     def _take_line(self, view: memoryview, at: int) -> int:
         """Collect one line, act on it when it is whole, and return where the next byte is."""
@@ -142,7 +162,9 @@ class ChunkDecoder:
         if len(self._line) > LINE_BYTES_MAX + 2:
             raise MalformedChunk("a line of the framing is too long")
         if newline >= 0:
-            line = bytes(self._line[:-1]).removesuffix(b"\r")
+            if not self._line.endswith(b"\r\n"):
+                raise MalformedChunk("a line of the framing does not end in CR LF")
+            line = bytes(self._line[:-2])
             self._line.clear()
             self._act(line)
         return at + len(taken)
@@ -163,27 +185,27 @@ class ChunkDecoder:
 
     def _start_chunk(self, line: bytes) -> None:
         digits, _, extension = line.partition(b";")
+        digits = digits.rstrip(b" \t")
         if not digits or len(digits) > SIZE_DIGITS_MAX or digits.strip(b"0123456789abcdefABCDEF"):
             raise MalformedChunk("a chunk's size is not a hexadecimal number")
         size = int(digits, 16)
         if self._signer is not None:
-            if not extension.startswith(_SIGNATURE):
-                raise MalformedChunk("a chunk lacks its signature")
-            self._signer.start_chunk(extension[len(_SIGNATURE) :].strip())
-            if size and self._small_chunk:
-                raise ChunkTooSmall(
-                    f"Only the last chunk is allowed to have a size less than {SIGNED_CHUNK_BYTES_MIN} bytes"
-                )
-            self._small_chunk = size < SIGNED_CHUNK_BYTES_MIN
+            self._signer.start_chunk(_signature(extension))
+            self._chunk_count += 1
+            if size and self._chunk_count > 1 and self._chunk_bytes < SIGNED_CHUNK_BYTES_MIN:
+                raise ChunkTooSmall(self._chunk_count, self._chunk_bytes)
+            self._chunk_bytes = size
+        declared = self._framing.decoded_bytes
         if not size:
             if self._signer is not None:
                 self._signer.end_chunk()
+            if declared is not None and self._decoded_bytes < declared:
+                raise WrongLength(declared, self._decoded_bytes)
             self._state = _State.TRAILER
             return
         self._decoded_bytes += size
-        declared = self._framing.decoded_bytes
         if declared is not None and self._decoded_bytes > declared:
-            raise IncompleteBody("the body is longer than declared")
+            raise WrongLength(declared, self._decoded_bytes)
         self._left_bytes = size
         self._state = _State.DATA
 
@@ -194,10 +216,8 @@ class ChunkDecoder:
             raise MalformedChunk("what follows the last chunk is not a trailer")
         if self._trailer_bytes > TRAILER_BYTES_MAX:
             raise MalformedChunk("the trailer is too long")
-        name = name.strip().lower()
-        if name in self.trailers:
-            raise MalformedChunk("a trailer field is repeated")
-        self.trailers[name] = value.strip()
+        # Of a field that is repeated the last counts, as at AWS.
+        self.trailers[name.strip().lower()] = value.strip()
 
     def _end_trailer(self) -> None:
         signature = self.trailers.pop(_TRAILER_SIGNATURE, None)
@@ -209,10 +229,22 @@ class ChunkDecoder:
         self._state = _State.DONE
 
 
+def _signature(extension: bytes) -> bytes:
+    """Return the signature that a chunk's line carries; one under another name is none that holds."""
+    first, semicolon, _ = extension.partition(b";")
+    name, _, value = first.partition(b"=")
+    if name and name.strip() != _SIGNATURE:
+        return b""
+    if semicolon or not value.strip():
+        raise MalformedChunk("a chunk lacks its signature, or has more beside it")
+    return value.strip()
+
+
 class _Signer:
     """The chain of signatures of one body: each continues the one before."""
 
     def __init__(self, seal: Seal) -> None:
+        self._seal = seal
         self._key = seal.signing_key
         self._previous = seal.signature
         self._head = f"{seal.amz_date}\n{seal.scope_text}\n"
@@ -241,10 +273,12 @@ class _Signer:
     def _check(self, to_sign: str, claimed: str) -> None:
         computed = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
         if not hmac.compare_digest(computed.encode(), claimed.encode("utf-8", "replace")):
-            raise SignatureRefused(
-                "SignatureDoesNotMatch",
-                "The chunk signature we calculated does not match the signature you provided.",
-                StringToSign=to_sign,
-                SignatureProvided=claimed,
+            canonical = self._seal.canonical
+            raise signature_mismatch(
+                self._seal.access_key_id,
+                to_sign,
+                claimed,
+                CanonicalRequest=canonical,
+                CanonicalRequestBytes=canonical.encode("utf-8", "surrogateescape").hex(" "),
             )
         self._previous = computed

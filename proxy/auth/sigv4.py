@@ -103,6 +103,9 @@ class Seal:
     signature: str
     amz_date: str
     scope_text: str
+    access_key_id: str = ""
+    canonical: str = ""
+    """The canonical request that was signed, told again where a chunk's signature does not hold."""
 
 
 def read_claim(query: Pairs, headers: Headers) -> Claim | None:
@@ -175,7 +178,8 @@ def check_signature(
                 CanonicalRequest=canonical,
                 CanonicalRequestBytes=canonical.encode("utf-8", "surrogateescape").hex(" "),
             )
-    return Seal(key, claim.signature, claim.amz_date, scope.text)
+        canonical = as_sent
+    return Seal(key, claim.signature, claim.amz_date, scope.text, scope.access_key_id, canonical)
 
 
 @lru_cache(maxsize=_CACHED_SCOPES)

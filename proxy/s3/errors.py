@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from model import errors
-from proxy.auth.aws_chunked import ChunkTooSmall, MalformedChunk
+from proxy.auth.aws_chunked import ChunkTooSmall, MalformedChunk, WrongLength
 from proxy.auth.sigv4 import SignatureRefused
 
 CODES: Final[Mapping[str, tuple[int, str]]] = {
@@ -40,7 +40,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "IllegalLocationConstraintException": (400, "The specified location constraint is not valid here."),
     "IncompleteBody": (
         400,
-        "You did not provide the number of bytes specified by Content-Length.",
+        "The request body terminated unexpectedly",
     ),
     "IncorrectNumberOfFilesInPostRequest": (400, "POST requires exactly one file upload per request."),
     "InternalError": (500, "We encountered an internal error. Please try again."),
@@ -53,7 +53,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidBucketState": (409, "The request is not valid with the current state of the bucket."),
     "InvalidChunkSizeError": (403, "Only the last chunk is allowed to be so small."),
-    "InvalidDigest": (400, "The Content-MD5 you specified is not valid."),
+    "InvalidDigest": (400, "The Content-MD5 you specified was invalid."),
     "InvalidEncryptionAlgorithmError": (
         400,
         "The encryption request you specified is not valid. The valid value is AES256.",
@@ -91,7 +91,13 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     ),
     "MalformedPOSTRequest": (400, "The body of your POST request is not well-formed multipart/form-data."),
     "MalformedPolicy": (400, "Invalid policy syntax."),
-    "MalformedTrailerError": (400, "The request contained trailing data that was not well-formed."),
+    "MalformedTrailerError": (
+        400,
+        (
+            "The request contained trailing data that was not well-formed or did not conform to our "
+            "published schema."
+        ),
+    ),
     "MalformedXML": (
         400,
         "The XML you provided was not well-formed or did not validate against our published schema",
@@ -221,13 +227,11 @@ _BY_CLASS: Final[Mapping[type[errors.ColonnadeError], str]] = {
     errors.CorruptRecord: "InternalError",
     errors.ColonnadeError: "InternalError",
     MalformedChunk: "IncompleteBody",
-    ChunkTooSmall: "InvalidChunkSizeError",
 }
 _OWN_WORDS: Final = frozenset(
     {
         "BadDigest",
         "InvalidArgument",
-        "InvalidChunkSizeError",
         "InvalidRequest",
         "KMS.DisabledException",
         "KMS.KMSInvalidStateException",
@@ -237,12 +241,29 @@ _OWN_WORDS: Final = frozenset(
 """Codes whose usual message says less than our error's text."""
 
 
+def wrong_length(expected_bytes: int, provided_bytes: int) -> S3Error:
+    """Return the error of a body that is longer or shorter than its declared length."""
+    return S3Error(
+        "IncompleteBody",
+        "You did not provide the number of bytes specified by the Content-Length HTTP header",
+        details={
+            "NumberBytesExpected": str(expected_bytes),
+            "NumberBytesProvided": str(provided_bytes),
+        },
+    )
+
+
 def to_s3(error: errors.ColonnadeError) -> S3Error:
     """Return an error of ours as the S3 error that stands for it."""
     if isinstance(error, S3Error):
         return error
     if isinstance(error, SignatureRefused):
         return S3Error(error.code, str(error), details=error.details)
+    if isinstance(error, ChunkTooSmall):
+        details = {"Chunk": str(error.number), "BadChunkSize": str(error.size_bytes)}
+        return S3Error("InvalidChunkSizeError", str(error), details=details)
+    if isinstance(error, WrongLength):
+        return wrong_length(error.expected_bytes, error.provided_bytes)
     code = next(_BY_CLASS[ours] for ours in type(error).__mro__ if ours in _BY_CLASS)
     if isinstance(error, errors.InvalidRange):
         return S3Error(

@@ -60,7 +60,7 @@ def read_headers(headers: Headers) -> dict[str, str]:
     encoding = kept.get("content-encoding")
     if encoding is not None and "aws-chunked" in encoding:
         parts = [part.strip() for part in encoding.split(",")]
-        kept["content-encoding"] = ",".join([part for part in parts if part != "aws-chunked"])
+        kept["content-encoding"] = ", ".join([part for part in parts if part != "aws-chunked"])
         if not kept["content-encoding"]:
             del kept["content-encoding"]
     storage_class = kept.get(STORAGE_CLASS)

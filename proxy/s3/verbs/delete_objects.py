@@ -17,7 +17,7 @@ from proxy.s3.conditional import delete_precondition
 from proxy.s3.errors import S3Error, to_s3
 from proxy.s3.locks import both, guard_deletion
 from proxy.s3.names import check_key
-from proxy.s3.upload import read_whole
+from proxy.s3.upload import read_whole, require_digest
 
 KEYS_MAX: Final = 1000
 _BODY_BYTES_MAX: Final = 8 << 20
@@ -36,6 +36,7 @@ class _Wanted:
 async def delete_objects(call: Call) -> Response:
     """Delete up to 1,000 keys, and say of each what became of it."""
     path, allows = await enter_to_delete(call)
+    require_digest(call.request.headers)
     document = xml_read.parse(await read_whole(call, _BODY_BYTES_MAX), "Delete")
     wanted = [_read(node) for node in document.children("Object")]
     if not 1 <= len(wanted) <= KEYS_MAX:

@@ -17,6 +17,7 @@ from proxy.auth.aws_chunked import (
     MalformedChunk,
     Signing,
     Trailer,
+    WrongLength,
 )
 from proxy.auth.sigv4 import Seal, SignatureRefused, signing_key
 
@@ -181,6 +182,51 @@ def test_a_stream_that_ends_early_is_incomplete(length: int) -> None:
         decode(ChunkDecoder(unsigned(10), None), body[: min(length, 20)])
 
 
+def test_of_a_repeated_trailer_the_last_counts() -> None:
+    decoder = ChunkDecoder(unsigned(0), None)
+    decode(decoder, b"0\r\na:1\r\nA: 2\r\n\r\n")
+    assert decoder.trailers == {"a": "2"}
+
+
+@pytest.mark.parametrize(("size", "provided"), [(4, 10), (11, 10)])
+def test_more_or_less_than_was_declared_is_told_in_numbers(size: int, provided: int) -> None:
+    with pytest.raises(WrongLength) as wrong:
+        decode(ChunkDecoder(unsigned(size), None), b"a\r\nhelloworld\r\n0\r\n\r\n")
+    assert (wrong.value.expected_bytes, wrong.value.provided_bytes) == (size, provided)
+
+
+def test_a_small_chunk_that_is_not_the_last_is_told_with_its_size() -> None:
+    first = example((PLAIN[1][0], PLAIN[1][1], PLAIN[1][2])).rpartition(b"0;")[0]
+    with pytest.raises(ChunkTooSmall) as small:
+        decode(ChunkDecoder(signed(size=None), seal(PLAIN[0])), first + b"2;chunk-signature=x\r\n")
+    assert (small.value.number, small.value.size_bytes) == (3, 1024)
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        (b"%x ; chunk-signature = %b \r\n", None),
+        (b"%x;extra=1;chunk-signature=%b\r\n", SignatureRefused),
+        (b"%x;chunk-signature=%b;extra=1\r\n", MalformedChunk),
+        (b"%x;chunk-signature=\r\n%.0b", MalformedChunk),
+    ],
+)
+def test_a_chunks_line_may_have_spaces_but_nothing_beside_its_signature(
+    line: bytes, refused: type[Exception] | None
+) -> None:
+    first, second, last = (signature.encode() for signature in PLAIN[1])
+    body = (
+        line % (65536, first) + b"a" * 65536 + b"\r\n" + line % (1024, second) + b"a" * 1024 + b"\r\n"
+        b"0;chunk-signature=" + last + b"\r\n\r\n"
+    )
+    decoder = ChunkDecoder(signed(), seal(PLAIN[0]))
+    if refused is None:
+        assert decode(decoder, body) == b"a" * SIZE
+        return
+    with pytest.raises(refused):
+        decode(decoder, body)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -192,7 +238,8 @@ def test_a_stream_that_ends_early_is_incomplete(length: int) -> None:
         b"fffffffffffff\r\n",
         b"5\r\nhelloX\r\n",
         b"0\r\nno colon\r\n\r\n",
-        b"0\r\na:1\r\na:2\r\n\r\n",
+        b"5\nhello\r\n",
+        b"5\r\nhello\n0\r\n",
         b"0\r\na:1\r\n\r\nmore",
         b"a" * 2000,
         b"0\r\n" + b"".join(b"x%d:" % number + b"v" * 900 + b"\r\n" for number in range(20)),

@@ -2,8 +2,10 @@
 
 import asyncio
 import datetime as dt
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import md5
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -80,6 +82,8 @@ class Client:
         sent = {"host": host, **(headers or {})}
         if body or method in ("PUT", "POST"):
             sent.setdefault("content-length", str(len(body)))
+        if path.endswith("?delete"):
+            sent.setdefault("content-md5", b64encode(md5(body).digest()).decode())
         request = AWSRequest(method, f"http://{host}{path}", data=body, headers=sent)
         if self.key is not None:
             signer = S3SigV4Auth(Credentials(self.key.id, self.key.secret), "s3", "us-east-1")

@@ -176,3 +176,57 @@ def test_without_a_checksum_one_is_computed(client: Client) -> None:
     client("PUT", "/bucket/k", b"hello")
     found = client("HEAD", "/bucket/k", headers={"x-amz-checksum-mode": "ENABLED"})
     assert found.headers["x-amz-checksum-crc64nvme"] == checksums.checksum("CRC64NVME", b"hello")
+
+
+def test_a_wrong_hash_is_told_before_a_wrong_md5_and_each_with_both_values(client: Client) -> None:
+    md5 = b64encode(hashlib.md5(b"other").digest()).decode()
+    wrong = hashlib.sha256(b"other").hexdigest().upper()
+    both = framed(b"hello", {"content-md5": md5}, wrong, client)
+    assert (both.status, both.code) == (400, "XAmzContentSHA256Mismatch")
+    assert both.text("ClientComputedContentSHA256") == wrong
+    assert both.text("S3ComputedContentSHA256") == hashlib.sha256(b"hello").hexdigest()
+    one = client("PUT", "/bucket/k", b"hello", {"content-md5": md5})
+    assert (one.status, one.code) == (400, "BadDigest")
+    assert one.text("ExpectedDigest") == hashlib.md5(b"other").hexdigest()
+    assert one.text("CalculatedDigest") == b64encode(hashlib.md5(b"hello").digest()).decode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"x-amz-checksum-whirlpool": "AAAA"}, "InvalidRequest"),
+        ({"x-amz-sdk-checksum-algorithm": "CRC32"}, "InvalidRequest"),
+        ({"x-amz-trailer": "x-amz-checksum-crc32"}, "MalformedTrailerError"),
+        ({"content-md5": "aGVsbG8="}, "InvalidDigest"),
+    ],
+)
+def test_a_digest_that_cannot_be_held_against_the_body_is_refused(
+    client: Client, headers: dict[str, str], code: str
+) -> None:
+    assert client("PUT", "/bucket/k", b"hello", headers).code == code
+    assert client("GET", "/bucket/k").code == "NoSuchKey"
+
+
+def test_a_trailer_that_was_not_announced_is_refused(client: Client) -> None:
+    value = checksums.checksum("CRC32", b"hello")
+    headers = {
+        "x-amz-decoded-content-length": "5",
+        "content-encoding": "aws-chunked",
+        "x-amz-trailer": "x-amz-checksum-crc32,",
+    }
+    body = f"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:{value}\r\n".encode()
+    mode = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+    assert framed(body + b"\r\n", headers, mode, client).status == 200
+    assert framed(body + b"more:1\r\n\r\n", headers, mode, client).code == "MalformedTrailerError"
+
+
+def test_many_deletions_need_a_digest_of_their_list(client: Client) -> None:
+    body = b"<Delete><Object><Key>k</Key></Object></Delete>"
+    headers = {"content-length": str(len(body)), "host": HOST}
+    request = AWSRequest("POST", f"http://{HOST}/bucket?delete=", data=body, headers=headers)
+    assert client.key is not None
+    S3SigV4Auth(Credentials(client.key.id, client.key.secret), "s3", "us-east-1").add_auth(request)
+    sent = {name: str(value) for name, value in request.headers.items()}
+    refused = client.send("POST", "/bucket?delete=", body, sent)
+    assert (refused.status, refused.code) == (400, "InvalidRequest")
+    assert "Content-MD5" in refused.text("Message")
