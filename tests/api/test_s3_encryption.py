@@ -348,3 +348,28 @@ def test_keys_are_rotated_shut_off_and_removed_under_a_running_colony(
     keyed.command("keys", "remove", key_id, "--yes")
     eventually(lambda: reads() == "KMS.NotFoundException")
     s3.delete_object(**named)
+
+
+def test_each_version_opens_by_what_it_was_encrypted_under(s3: Any, keyed: Colony) -> None:
+    name = f"v-{uuid.uuid4().hex}"
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    bodies = {mode: os.urandom(2 * MIB if mode == "c" else 70_000) for mode in MODES}
+    versions = {
+        mode: s3.put_object(Bucket=name, Key="k", Body=body, **MODES[mode])["VersionId"]
+        for mode, body in bodies.items()
+    }
+    for mode, version in versions.items():
+        found = s3.get_object(Bucket=name, Key="k", VersionId=version, **reading(mode))
+        assert (found["Body"].read(), shown(found)) == (bodies[mode], EXPECTED[mode])
+        span = s3.get_object(
+            Bucket=name, Key="k", VersionId=version, Range="bytes=65530-65550", **reading(mode)
+        )
+        assert span["Body"].read() == bodies[mode][65530:65551]
+    assert refusal(s3.get_object, Bucket=name, Key="k", VersionId=versions["c"]) == (400, "InvalidRequest")
+    source = {"Bucket": name, "Key": "k", "VersionId": versions["c"]}
+    s3.copy_object(Bucket=name, Key="k", CopySource=source, **FROM_CUSTOMER, **OWN)
+    assert s3.get_object(Bucket=name, Key="k")["Body"].read() == bodies["c"]
+    for one in s3.list_object_versions(Bucket=name)["Versions"]:
+        s3.delete_object(Bucket=name, Key="k", VersionId=one["VersionId"])
+    s3.delete_bucket(Bucket=name)
