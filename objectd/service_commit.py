@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from kit.rpc import Reply
 from kit.rpc_server import Call
-from model.entry import Table, from_row
+from model.entry import KEY_HEAD_BYTES, Table, from_row
 from model.errors import BadRequest, ColonnadeError
 from model.promises import WAS_MARK, stamps_of
 from model.stamp import ZERO, Stamp
@@ -199,6 +199,8 @@ class _Round:
         ):
             # Not the newest any more, but it was: whoever writes it must not write it again.
             outcome = Outcome.KNOWN
+        elif outcome is Outcome.SUPERSEDED and self._is_contested(device, self._writes[index]):
+            outcome = Outcome.CONTESTED
         self._outcomes[index].append((device, int(outcome), written.newest))
         if outcome in _UNTAKEN and device in self._state.stores:
             self._state.metrics.devices[device].failed_count += 1
@@ -213,6 +215,13 @@ class _Round:
             self._unsettled -= 1
             if self._unsettled == 0 and self._future is not None and not self._future.done():
                 self._future.set_result(Reply(self._outcomes))
+
+    def _is_contested(self, device: int, write: Sequence[Any]) -> bool:
+        """Say whether a client's write of an object may be older than a ballot promised here."""
+        key, row, origin = write[0], write[1], write[9]
+        if key[0] != Table.OBJECT or origin != Origin.CLIENT:
+            return False
+        return self._state.ballots.contest(device, key[1:KEY_HEAD_BYTES], from_row(key, row).newest)
 
     def _note_former(self, device: int, write: Sequence[Any]) -> None:
         """Note that a device holds a write that was known by other stamps: whoever asks for those has it."""

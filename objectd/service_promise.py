@@ -55,6 +55,7 @@ class Promises:
             # Those under way may be durable before this one: each counts as given before.
             before = max([ZERO if held is None else held.entry.stamp, *waiting])
             waiting.append(ballot)
+            self._state.ballots.note(device, digest, ballot)
             write = Write(promise_entry(digest, ballot), origin=Origin.REPAIR)
             (written,) = await store.commit([write])
             if written.outcome is Outcome.SUPERSEDED:

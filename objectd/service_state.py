@@ -12,6 +12,7 @@ from kit.clock import wall_clock_ms
 from model.errors import DeviceFailed, StaleRing
 from objectd.contract import Health, Notice, Op
 from objectd.gaps import Gaps
+from objectd.recent_ballots import RecentBallots
 from objectd.recent_writes import RecentWrites
 from objectd.repair_hints import RepairHints
 from objectd.service_metrics import DeviceMetrics, NodeMetrics
@@ -52,6 +53,7 @@ class NodeState:
         self.readable: dict[int, Store] = {}
         self.repairs = RepairHints()
         self.recent = RecentWrites()
+        self.ballots = RecentBallots(self.started_ms)
         self.gaps: dict[tuple[int, bytes], Gaps] = {}
         self.metrics = NodeMetrics(list(Op))
         self._told: dict[int, Health] = {}

@@ -43,6 +43,8 @@ class Outcome(IntEnum):
     PROMISED = 8
     """The device has promised `Written.newest` to a conditional write (ZERO: not the ballot of this one);
     nothing was stored, and nothing newer hides the write yet."""
+    CONTESTED = 9
+    """SUPERSEDED, where the device may have promised a ballot newer than the write. Told by nodes alone."""
 
 
 class Origin(IntEnum):

@@ -18,7 +18,7 @@ from objectd.contract import Outcome
 from proxy.operations.consensus import After, Own, after_accept, own_part
 from proxy.operations.nodes import Nodes
 from proxy.operations.settling import Lost, Round, Tries, begin
-from proxy.operations.write import Heard, Update, Written, write
+from proxy.operations.write import Update, Written, write
 
 Judge = Callable[[tuple[Entry, ...]], Awaitable[bool]]
 """Looks at the settled entries of an object: raises where a condition fails, False where nothing is to do."""
@@ -79,11 +79,9 @@ class ConditionalWrite:
         updates = tuple(self.build(found.stamp))
         of_object = tuple(one._replace(ballot=found.stamp) for one in updates if _is_object(one))
         assert len(of_object) == 1, "one version of one object"
-        heard = [Heard()]
-        (written,) = await write(self.nodes, of_object, heard=heard, epoch=found.epoch)
+        (written,) = await write(self.nodes, of_object, epoch=found.epoch)
         rows = tuple(one for one in updates if not _is_object(one))
-        anywhere = bool(heard[0].taken or heard[0].unanswered or heard[0].lacking)
-        after = after_accept(written.verdict, unseen=written.unseen, anywhere=anywhere)
+        after = after_accept(written.verdict, unseen=written.unseen, anywhere=written.anywhere)
         if after is After.DONE:
             return Accepted(found.stamp, of_object, written, rows)
         if after is After.DOUBT:

@@ -12,8 +12,9 @@ it a second time. The two are told apart by whether any reader can have seen it 
 - all HIDDEN and unseen: written again, after the newest stamp that a majority told of. What hides it
   now was not acknowledged before this write began: done, whatever comes.
 - HIDDEN by answers too few to tell: the outcome is unknown, and the client is told so.
-- refused by homes that have promised a newer stamp to a conditional write: the write takes a ballot
-  itself, as an unconditional one, and leaves it open whether its first try took effect meanwhile.
+- refused by homes that have promised a newer stamp to a conditional write, or hidden where there was one:
+  the other has judged a state without this write, so this one cannot have come first. It takes a
+  ballot itself, as an unconditional one, unless its first try may have taken effect meanwhile.
 
 A write that looked up the newest stamp first is in the position of the second round from the start.
 """
@@ -56,16 +57,29 @@ async def write_stamped(
         stamp = nodes.clock.next()
         updates = build(stamp)
         written = await write_guarded(nodes, updates)
-    if any(not one.durable and Outcome.PROMISED in one.refusals for one in written):
-        nodes.clock.observe(max(one.newest for one in written))
-        digest = next(one.entry.digest for one in updates if one.entry.key[0] == Table.OBJECT)
-        return await write_stamped_if(nodes, digest, unconditionally, build, doubtful=(stamp,)) or (
-            stamp,
-            updates,
-            written,
-        )
+    if any(_is_barred(one) for one in written):
+        return await _under_ballot(nodes, build, stamp, updates, written)
     confirm(nodes, updates, written)
     return stamp, updates, written
+
+
+def _is_barred(one: Written) -> bool:
+    """Say whether a write on a condition forbids to call an update done, or may."""
+    if one.verdict is Verdict.HIDDEN:
+        return one.contested
+    return one.verdict is not Verdict.DURABLE and Outcome.PROMISED in one.refusals
+
+
+async def _under_ballot(
+    nodes: Nodes, build: Build, stamp: Stamp, updates: Sequence[Update], written: Sequence[Written]
+) -> tuple[Stamp, Sequence[Update], list[Written]]:
+    nodes.clock.observe(max(one.newest for one in written))
+    digest = next(one.entry.digest for one in updates if one.entry.key[0] == Table.OBJECT)
+    is_gone = all(not one.anywhere or (one.verdict is Verdict.HIDDEN and one.unseen) for one in written)
+    doubtful = () if is_gone else (stamp,)
+    done = await write_stamped_if(nodes, digest, unconditionally, build, doubtful=doubtful)
+    assert done is not None, "nothing was judged"
+    return done
 
 
 async def write_stamped_if(

@@ -22,7 +22,8 @@ PATIENCE_MS: Final = 10_000
 RETRY_MS: Final = 40
 
 _HELD_MAX: Final = int(Outcome.KNOWN)
-_SUPERSEDED: Final = int(Outcome.SUPERSEDED)
+_HIDING: Final = (int(Outcome.SUPERSEDED), int(Outcome.CONTESTED))
+_CONTESTED: Final = int(Outcome.CONTESTED)
 _PROMISED: Final = int(Outcome.PROMISED)
 _FINAL: Final = frozenset((Outcome.FULL, Outcome.NO_CONTAINER, Outcome.NOT_EMPTY, Outcome.PROMISED))
 """Refusals that asking again does not change."""
@@ -68,7 +69,9 @@ class Written:
 
     `verdict` is DURABLE or HIDDEN where a majority of its homes has it, or something newer. `newest`
     is the newest stamp that any device told of; `refusals` count the reasons of homes that did not
-    take it; `devices` were sent it. `unseen` tells of a HIDDEN update that no reader can have seen.
+    take it; `devices` were sent it. `unseen` tells of a HIDDEN update that no reader can have seen, and
+    `contested` that a write on a condition may have to do with its being hidden. Unless `anywhere`,
+    no device has ever had it.
     """
 
     verdict: Verdict = Verdict.WAITING
@@ -76,6 +79,8 @@ class Written:
     refusals: dict[Outcome, int] = field(default_factory=dict)
     devices: tuple[int, ...] = ()
     unseen: bool = False
+    contested: bool = False
+    anywhere: bool = True
 
     @property
     def durable(self) -> bool:
@@ -97,12 +102,14 @@ class Heard:
     never: set[int] = field(default_factory=set)
     unanswered: set[int] = field(default_factory=set)
     lacking: set[int] = field(default_factory=set)
+    contested: bool = False
 
     def note(self, device: int, outcome: int) -> None:
         """Note the answer of a device, where it is one of the outcomes that settle it."""
         if outcome <= _HELD_MAX:
             self.taken.add(device)
-        elif outcome == _SUPERSEDED:
+        elif outcome in _HIDING:
+            self.contested |= outcome == _CONTESTED
             self.hidden.add(device)
             if device not in self.unanswered:
                 self.never.add(device)
@@ -273,6 +280,9 @@ class _Attempt:
         for index, quorum in enumerate(self._quorums):
             written = self.written[index]
             written.verdict = quorum.verdict()
+            heard = self.heard[index]
+            written.contested = heard.contested
+            written.anywhere = bool(heard.taken or heard.unanswered or heard.lacking)
             if written.verdict is Verdict.HIDDEN and self.updates[index].only is None:
                 written.unseen = quorum.unseen(self.nodes.read_sets(self.updates[index].entry.digest))
         return self.written
@@ -317,7 +327,7 @@ class _Attempt:
                 heard.note(device, outcome)
                 if outcome <= _HELD_MAX:
                     quorum.acked(device)
-                elif outcome == _SUPERSEDED:
+                elif outcome in _HIDING:
                     quorum.hidden(device, never_held=device in heard.never)
                 else:
                     quorum.failed(device)

@@ -20,6 +20,10 @@ class Act(Enum):
 
     READ = "read"
     WRITE = "write"
+    SWAP = "swap"
+    """Wrote a value where the register held `expected`, and found that it did."""
+    MISS = "miss"
+    """Found the register to hold something else than the value, whatever it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,24 @@ class Operation:
     begun: int
     ended: int | None = None
     who: str = ""
+    expected: Value = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes the register."""
+        return self.act in (Act.WRITE, Act.SWAP)
+
+    def fits(self, held: Value) -> bool:
+        """Say whether it may take effect on a register that holds a value."""
+        match self.act:
+            case Act.READ:
+                return held == self.value
+            case Act.SWAP:
+                return held == self.expected
+            case Act.MISS:
+                return held != self.value
+            case Act.WRITE:
+                return True
 
     def __str__(self) -> str:
         ended = "?" if self.ended is None else str(self.ended)
@@ -52,8 +74,11 @@ def is_linearizable(operations: Sequence[Operation], initial: Value = None) -> b
 def _relevant(operations: Sequence[Operation]) -> list[Operation]:
     """Leave out what cannot matter: reads that saw nothing, and unsure writes that nobody read."""
     seen = {one.value for one in operations if one.act is Act.READ and one.ended is not None}
+    seen |= {one.expected for one in operations if one.act is Act.SWAP}
+    # Whoever missed a value may have met any other.
+    missed = any(one.act is Act.MISS and one.ended is not None for one in operations)
     kept = [
-        one for one in operations if one.ended is not None or (one.act is Act.WRITE and one.value in seen)
+        one for one in operations if one.ended is not None or (one.writes and (missed or one.value in seen))
     ]
     return sorted(kept, key=lambda one: one.begun)
 
@@ -80,7 +105,7 @@ class _Search:
             stack += [
                 (done | 1 << index, self.operations[index].value)
                 for index in self._minimal(done)
-                if self.operations[index].act is Act.WRITE
+                if self.operations[index].writes and self.operations[index].fits(value)
             ]
         return False
 
@@ -90,7 +115,7 @@ class _Search:
             fitting = [
                 index
                 for index in self._minimal(done)
-                if self.operations[index].act is Act.READ and self.operations[index].value == value
+                if not self.operations[index].writes and self.operations[index].fits(value)
             ]
             if not fitting:
                 return done, value

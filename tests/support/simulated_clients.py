@@ -8,21 +8,37 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
-from model.errors import ColonnadeError, NoSuchObject
+from model.errors import ColonnadeError, Contended, NoSuchObject
 from model.listing import Query, unpack_listed
 from model.names import ContainerPath
-from proxy.operations.types import Buffer, HeldBody, NewObject, StreamedBody
+from proxy.operations.types import (
+    Buffer,
+    HeldBody,
+    NewObject,
+    Precondition,
+    StoredObject,
+    StreamedBody,
+)
 from tests.support.linearizability import Act, Operation, Value, is_linearizable
 from tests.support.simulated_colony import INLINE_BYTES_MAX, Proxy, SimulatedColony
 
 CONTAINER = ContainerPath("AUTH_test", "box")
 
 
-class Clients:
-    """Readers and writers of a few names in one container."""
+class Missed(Exception):
+    """A condition does not hold: what is there is something else."""
 
-    def __init__(self, colony: SimulatedColony, names: int = 3) -> None:
+    def __init__(self, held: Value) -> None:
+        super().__init__(held)
+        self.held = held
+
+
+class Clients:
+    """Readers and writers of a few names in one container; so many of the requests are on a condition."""
+
+    def __init__(self, colony: SimulatedColony, names: int = 3, conditional: float = 0.0) -> None:
         self.colony = colony
+        self._conditional = conditional
         self.names = [f"key-{index}" for index in range(names)]
         self.objects: dict[str, list[Operation]] = {name: [] for name in self.names}
         self.rows: dict[str, list[Operation]] = {name: [] for name in self.names}
@@ -31,6 +47,8 @@ class Clients:
         self._by_etag: dict[str, str] = {}
         self.done = 0
         self.failed = 0
+        self.swapped = 0
+        self._last_seen: dict[str, Value] = {}
 
     # One request each; what is unsure has no end.
 
@@ -81,21 +99,88 @@ class Clients:
     async def delete(self, proxy: Proxy, name: str) -> None:
         """Delete a value; where there was none, that was a read."""
         begun = next(self._moments)
-        deleted: object = None
+        deleted = False
         try:
-            deleted = (await proxy.colony.delete_object(CONTAINER.object(name))).stored
+            deletion = await proxy.colony.delete_object(CONTAINER.object(name))
+            deleted = deletion.stored is not None or deletion.is_marker
         except ColonnadeError as error:
             self._unsure(Act.WRITE, (name,), None, begun, f"{proxy.name} delete: {error!r}", rows=True)
             return
         except asyncio.CancelledError:
             self._unsure(Act.WRITE, (name,), None, begun, f"{proxy.name} delete: cancelled", rows=True)
             raise
-        act = Act.READ if deleted is None else Act.WRITE
+        act = Act.WRITE if deleted else Act.READ
         ended = next(self._moments)
         self.done += 1
         self._add(self.objects, name, Operation(act, None, begun, ended, f"{proxy.name} delete"))
-        if deleted is not None:
+        if deleted:
             self._add(self.rows, name, Operation(act, None, begun, ended, f"{proxy.name} delete"))
+
+    async def put_if(self, proxy: Proxy, name: str, expected: Value) -> None:
+        """Write a new value where the name holds an expected one, or nothing."""
+        value = f"c{next(self._bodies)}"
+        body = value.encode()
+        self._by_etag[hashlib.md5(body, usedforsecurity=False).hexdigest()] = value
+
+        async def swap() -> object:
+            return await proxy.colony.put_object(
+                CONTAINER.object(name), NewObject(), HeldBody(body), precondition=self._expect(expected)
+            )
+
+        await self._swap(proxy, name, value, expected, swap)
+
+    async def delete_if(self, proxy: Proxy, name: str, expected: Value) -> None:
+        """Delete an expected value."""
+
+        async def swap() -> object:
+            return await proxy.colony.delete_object(
+                CONTAINER.object(name), precondition=self._expect(expected)
+            )
+
+        await self._swap(proxy, name, None, expected, swap)
+
+    def _expect(self, expected: Value) -> Precondition:
+        def check(stored: StoredObject | None) -> None:
+            held = None if stored is None else self._by_etag.get(stored.record.etag, "never written")
+            if held != expected:
+                raise Missed(held)
+
+        return check
+
+    async def _swap(
+        self,
+        proxy: Proxy,
+        name: str,
+        value: Value,
+        expected: Value,
+        request: Callable[[], Awaitable[object]],
+    ) -> None:
+        begun = next(self._moments)
+        who = f"{proxy.name} if {expected}"
+        try:
+            await request()
+        except Missed as missed:
+            self.done += 1
+            seen = Operation(Act.READ, missed.held, begun, next(self._moments), who)
+            self._add(self.objects, name, seen)
+            return
+        except Contended:
+            # Nothing was done: that is what the error says.
+            self.failed += 1
+            return
+        except (ColonnadeError, asyncio.CancelledError) as error:
+            self.failed += 1
+            unsure = Operation(Act.SWAP, value, begun, None, f"{who}: {error!r}", expected)
+            self._add(self.objects, name, unsure)
+            self._add(self.rows, name, Operation(Act.WRITE, value, begun, None, who))
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return
+        self.done += 1
+        self.swapped += 1
+        ended = next(self._moments)
+        self._add(self.objects, name, Operation(Act.SWAP, value, begun, ended, who, expected))
+        self._add(self.rows, name, Operation(Act.WRITE, value, begun, ended, who))
 
     async def list_names(self, proxy: Proxy) -> None:
         """Read the rows of all names."""
@@ -157,6 +242,8 @@ class Clients:
     def _add(self, history: dict[str, list[Operation]], name: str, operation: Operation) -> None:
         which = "row" if history is self.rows else "object"
         self.colony.note(f"{which} {name}: {operation}")
+        if which == "object" and operation.ended is not None:
+            self._last_seen[name] = operation.value
         history[name].append(operation)
 
     # Many.
@@ -176,6 +263,8 @@ class Clients:
                 raise error
 
     def _any_request(self, proxy: Proxy, name: str) -> Coroutine[Any, Any, None]:
+        if self._conditional and self.colony.rng.random() < self._conditional:
+            return self._any_swap(proxy, name)
         chance = self.colony.rng.random()
         if chance < 0.35:
             return self.put(proxy, name)
@@ -186,6 +275,12 @@ class Clients:
         if chance < 0.80:
             return self.delete(proxy, name)
         return self.list_names(proxy)
+
+    def _any_swap(self, proxy: Proxy, name: str) -> Coroutine[Any, Any, None]:
+        expected = self._last_seen.get(name)
+        if expected is not None and self.colony.rng.random() < 0.3:
+            return self.delete_if(proxy, name, expected)
+        return self.put_if(proxy, name, expected)
 
     async def look_at_everything(self) -> None:
         """Read every name by every proxy, and list."""
