@@ -27,8 +27,8 @@ LISTED: Final = "listed"
 """In a record's extra: what its listing row shows beside ETag and content type."""
 EXPIRES: Final = "x"
 """In a listing row's extra, and as its side register (decimal): seconds since the epoch of expiry."""
-SUMS: Final = "c"
-"""In a listing row's extra: the algorithms of the object's checksums; OF_PARTS follows a COMPOSITE one's."""
+SUM: Final = "c"
+"""In a listing row's extra: the algorithm of the object's first checksum; OF_PARTS follows a COMPOSITE's."""
 OF_PARTS: Final = "-"
 STORAGE_CLASS: Final = "s"
 """In a listing row's extra: the storage class, where it was named and is not STANDARD."""
@@ -174,9 +174,8 @@ def row_value(record: ObjectRecord, stands_at: Stamp | None = None) -> bytes:
     if record.container.startswith(HIDDEN):
         extra[WITHIN] = [record.account, record.container]
     elif record.checksums:
-        extra[SUMS] = [
-            name + OF_PARTS if OF_PARTS in value else name for name, value in record.checksums.items()
-        ]
+        name, value = next(iter(record.checksums.items()))
+        extra[SUM] = name + OF_PARTS if OF_PARTS in value else name
     storage_class = record.headers.get(_STORAGE_CLASS_HEADER, "STANDARD")
     if storage_class != "STANDARD":
         extra[STORAGE_CLASS] = storage_class

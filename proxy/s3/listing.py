@@ -10,7 +10,7 @@ from typing import Final
 
 from model.listing import Listed, Page, Query, unpack_listed
 from model.names import ContainerPath, decode_name
-from model.objects import OF_PARTS, STORAGE_CLASS, SUMS
+from model.objects import OF_PARTS, STORAGE_CLASS, SUM
 from model.stamp import stamp_ms
 from proxy.auth.query import encode
 from proxy.dates import iso_millis
@@ -95,11 +95,14 @@ def rows(page: Page, show: Show, *, more: str = "") -> tuple[str, str]:
 def describe_row(row: Listed) -> str:
     """Return the elements of a listing that tell the checksum's algorithm and the storage class."""
     inner = ""
-    for name in row.extra.get(SUMS, ()):
+    name = row.extra.get(SUM)
+    if name is not None:
         kind = "COMPOSITE" if name.endswith(OF_PARTS) else "FULL_OBJECT"
-        inner += f"<ChecksumAlgorithm>{name.removesuffix(OF_PARTS)}</ChecksumAlgorithm>"
-        inner += f"<ChecksumType>{kind}</ChecksumType>"
-    return inner + f"<StorageClass>{xml_write.escape(row.extra.get(STORAGE_CLASS, 'STANDARD'))}</StorageClass>"
+        inner = (
+            f"<ChecksumAlgorithm>{name.removesuffix(OF_PARTS)}</ChecksumAlgorithm>"
+            f"<ChecksumType>{kind}</ChecksumType>"
+        )
+    return inner + xml_write.tag("StorageClass", row.extra.get(STORAGE_CLASS, "STANDARD"))
 
 
 def head(call: Call, wanted: Wanted) -> str:

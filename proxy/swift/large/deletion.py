@@ -76,7 +76,8 @@ async def _collect(call: Call, path: ObjectPath, doomed: list[ObjectPath], *, de
 async def _delete(call: Call, path: ObjectPath, tally: _Tally) -> None:
     try:
         await authorize(call, path, Access.WRITE, action=DELETE_OBJECT)
-        if (await call.colony.delete_object(path)).stored is None:
+        deleted = await call.colony.delete_object(path)
+        if deleted.stored is None and not deleted.is_marker:
             tally.not_found += 1
         else:
             tally.deleted += 1

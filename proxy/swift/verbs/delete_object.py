@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from model.containers import Versioning
 from model.errors import NoSuchObject, PreconditionFailed
 from proxy.auth.acl import Access
 from proxy.http.messages import Response
@@ -18,10 +19,25 @@ async def delete_object(call: Call) -> Response:
     await authorize(call, path, Access.WRITE)
     if call.parameters.get("multipart-manifest") == "delete":
         return await delete_with_segments(call)
-    deleted = await call.colony.delete_object(path, precondition=_expiry_precondition(call))
-    if deleted.stored is None:
+    precondition = _expiry_precondition(call)
+    container = await call.colony.container(path.parent)
+    if container.versioning is not Versioning.OFF:
+        # There a marker would be made whether the object is there or not.
+        precondition = _there_and(precondition)
+    deleted = await call.colony.delete_object(path, precondition=precondition)
+    if deleted.stored is None and not deleted.is_marker:
         raise NoSuchObject(path.name)
     return Response(204, [("Content-Type", HTML)])
+
+
+def _there_and(precondition: Precondition | None) -> Precondition:
+    def there(stored: StoredObject | None) -> None:
+        if stored is None:
+            raise NoSuchObject("there is no such object")
+        if precondition is not None:
+            precondition(stored)
+
+    return there
 
 
 def _expiry_precondition(call: Call) -> Precondition | None:
