@@ -106,6 +106,11 @@ class ProxySettings:
         True,
         doc="Whether S3 signatures of version 2 are accepted; boto3 presigns with it unless told otherwise.",
     )
+    default_encryption: str = setting(
+        "none",
+        doc="How buckets and containers encrypt new objects that have no encryption set.",
+        choices=("none", "AES256"),
+    )
     s3_sse_c_over_http: str = setting(
         "loopback",
         doc="Whether S3 clients may send keys of their own over plain HTTP: where `bind` is this machine "

@@ -25,6 +25,7 @@ from model.errors import Unavailable
 from proxy.access_log import AccessLog
 from proxy.app import ProxyApp
 from proxy.connect import Entrance, connect_colony
+from proxy.encryption.defaults import AES256, BucketEncryption
 from proxy.encryption.local_keys import LocalKeys
 from proxy.health import Health
 from proxy.http.protocol import HttpSettings
@@ -126,7 +127,7 @@ def build_app(
 ) -> ProxyApp:
     """Return the app of a worker: both APIs over one colony and one directory of users."""
     directory = Directory(colony, cluster_key)
-    colony.use_keys(LocalKeys(colony, cluster_key))
+    colony.use_keys(LocalKeys(colony, cluster_key), default_encryption(settings))
     log = AccessLog(STDERR, node=settings.node.name, role=said.name) if settings.logging.requests else None
     return ProxyApp(
         s3=S3App(colony, directory, s3_settings(settings)),
@@ -165,8 +166,14 @@ def s3_settings(settings: Settings) -> S3Settings:
         version2=VersionTwo.ACCEPTED if proxy.s3_sigv2 else VersionTwo.REFUSED,
         put_bytes_max=proxy.s3_max_object_bytes,
         customer_keys=customer_keys(settings),
+        default_encryption=default_encryption(settings),
         host_id=settings.node.name,
     )
+
+
+def default_encryption(settings: Settings) -> BucketEncryption | None:
+    """Return how containers encrypt that have no rule of their own, None for not at all."""
+    return BucketEncryption(AES256) if settings.proxy.default_encryption == AES256 else None
 
 
 def customer_keys(settings: Settings) -> CustomerKeys:

@@ -55,12 +55,15 @@ def encryption_of(settings: Mapping[str, bytes]) -> BucketEncryption | None:
     return BucketEncryption(algorithm, key_id, bucket_key, tuple(blocked))
 
 
-def default_seal(settings: Mapping[str, bytes], etags: ETags = ETags.MD5) -> Seal | None:
+def default_seal(
+    settings: Mapping[str, bytes], fallback: BucketEncryption | None, etags: ETags = ETags.MD5
+) -> Seal | None:
     """Return how a container encrypts new objects of which the client says nothing, or None.
 
-    `etags` is what the API promises of ETags under a master key that clients choose.
+    `fallback` is the rule of containers that have none. `etags` is what the API promises of ETags under
+    a master key that clients choose.
     """
-    rule = encryption_of(settings)
+    rule = encryption_of(settings) or fallback
     if rule is None or not rule.algorithm:
         return None
     if rule.algorithm == AES256:

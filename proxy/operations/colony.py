@@ -11,7 +11,7 @@ from model.listing import Page, Query, Shape
 from model.names import SYSTEM_ACCOUNT, ContainerPath, decode_name
 from model.retention import OBJECT_LOCK, LockRule, unpack_rule
 from model.stamp import stamp_ms
-from proxy.encryption.defaults import default_seal
+from proxy.encryption.defaults import BucketEncryption, default_seal
 from proxy.encryption.key_manager import KeyManager
 from proxy.encryption.sealed import Seal
 from proxy.operations.containers import Containers
@@ -61,6 +61,7 @@ class Colony:
         self._look_ups = look_ups = LookUps(nodes, containers)
         self._objects = objects = Objects(look_ups, inline_bytes_max=inline_bytes_max)
         objects.default_lock = self._default_lock
+        self._default_encryption: BucketEncryption | None = None
         self.head_object = objects.head_object
         self.open_object = objects.open_object
         self.put_object = objects.put_object
@@ -83,7 +84,7 @@ class Colony:
         except NoSuchContainer:
             # The write itself will be refused, unless the container has just been made.
             return None
-        return default_seal(container.settings)
+        return default_seal(container.settings, self._default_encryption)
 
     async def _default_lock(self, path: ContainerPath) -> LockRule | None:
         try:
@@ -92,9 +93,10 @@ class Colony:
             return None
         return unpack_rule(container.settings.get(OBJECT_LOCK, b""))
 
-    def use_keys(self, keys: KeyManager) -> None:
-        """Encrypt and decrypt by these keys from now on."""
+    def use_keys(self, keys: KeyManager, default: BucketEncryption | None = None) -> None:
+        """Encrypt and decrypt by these keys from now on; `default` is for containers that say nothing."""
         self._objects.keys = keys
+        self._default_encryption = default
         self._objects.default_seal = self._default_seal
 
     @property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from model.names import ContainerPath, ObjectPath
 from proxy.auth.sigv4 import Claim, Seal
+from proxy.encryption.defaults import BucketEncryption
 from proxy.http.messages import Request, Response
 from proxy.identity.users import S3Key, User
 from proxy.s3.buckets import BucketNames
@@ -61,6 +62,7 @@ class Settings:
     object_bytes_max: int = 10_000 * (5 << 30)
     page_keys_max: int = 1000
     customer_keys: CustomerKeys = CustomerKeys.TLS_ONLY
+    default_encryption: BucketEncryption | None = None
     host_id: str = "colonnade"
 
 

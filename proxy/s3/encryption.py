@@ -115,7 +115,7 @@ def wanted_seal(call: Call, headers: Headers, settings: Mapping[str, bytes]) -> 
         for name in _OF_KMS:
             if name in headers:
                 raise invalid_argument(SSE, "null", f"{name} is only valid together with {SSE}: {AWS_KMS}")
-        seal = default_seal(settings, ETags.OPAQUE)
+        seal = default_seal(settings, call.settings.default_encryption, ETags.OPAQUE)
         if seal is None or BUCKET_KEY not in headers:
             return seal
         return replace(seal, bucket_key=_is_true(headers))

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 import os
 import time
@@ -373,3 +374,13 @@ def test_each_version_opens_by_what_it_was_encrypted_under(s3: Any, keyed: Colon
     for one in s3.list_object_versions(Bucket=name)["Versions"]:
         s3.delete_object(Bucket=name, Key="k", VersionId=one["VersionId"])
     s3.delete_bucket(Bucket=name)
+
+
+@pytest.mark.parametrize("mode", ["c", "kms"])
+def test_transfers_of_large_files_encrypt_every_part(s3: Any, bucket: str, mode: str) -> None:
+    body = os.urandom(20 * MIB + 1)
+    s3.upload_fileobj(io.BytesIO(body), bucket, "k", ExtraArgs=MODES[mode])
+    found = io.BytesIO()
+    s3.download_fileobj(bucket, "k", found, ExtraArgs=reading(mode) or None)
+    assert found.getvalue() == body
+    assert s3.head_object(Bucket=bucket, Key="k", PartNumber=1, **reading(mode))["PartsCount"] == 3

@@ -29,7 +29,7 @@ async def get_bucket_encryption(call: Call) -> Response:
     """Show how a bucket encrypts new objects."""
     path = await enter_as_owner(call)
     container = await call.colony.container(path, fresh=True)
-    rule = encryption_of(container.settings)
+    rule = encryption_of(container.settings) or call.settings.default_encryption
     if rule is None:
         raise S3Error("ServerSideEncryptionConfigurationNotFoundError", details={"BucketName": call.bucket})
     return xml(xml_write.root("ServerSideEncryptionConfiguration", f"<Rule>{_shown(rule)}</Rule>"))

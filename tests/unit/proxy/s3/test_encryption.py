@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from proxy.encryption.defaults import BucketEncryption
 from proxy.s3.call import Settings
 from proxy.s3.encryption import CustomerKeys
 from tests.unit.proxy.s3.client import Client, World
@@ -201,6 +202,17 @@ def test_only_the_owner_sets_and_sees_the_encryption_of_a_bucket() -> None:
     assert world.admin("PUT", "/bucket/k", b"x").headers[SSE] == "AES256"
     assert world.admin("DELETE", "/bucket?encryption").status == 204
     assert SSE not in world.admin("PUT", "/bucket/k", b"x").headers
+
+
+def test_buckets_that_say_nothing_do_as_the_operator_says() -> None:
+    client = World(Settings(default_encryption=BucketEncryption())).admin
+    client("PUT", "/bucket")
+    assert client("GET", "/bucket?encryption").text("SSEAlgorithm") == "AES256"
+    put = client("PUT", "/bucket/k", b"hello")
+    assert (put.headers[SSE], put.headers["etag"]) == ("AES256", f'"{hashlib.md5(b"hello").hexdigest()}"')
+    assert client("POST", "/bucket/m?uploads").headers[SSE] == "AES256"
+    assert client("PUT", "/bucket?encryption", rule(by_default("aws:kms", "unknown"))).status == 200
+    assert client("PUT", "/bucket/k", b"x").code == "KMS.NotFoundException"
 
 
 def test_the_context_is_told_to_who_writes_and_to_nobody_else() -> None:
