@@ -4,8 +4,9 @@ Everything a colony keeps (objects, containers, accounts, listing rows) is an en
 *base* register (stamp, kind, size, value, and in the store a payload) and named *side* registers,
 each with a stamp of its own. Merging two entries of one key takes the newest of each register (of two
 retentions, the one that outlasts the other: see model.retention); a newer base drops the sides that
-are older than it, but no deletion drops a version that was locked since. So merge is commutative, associative and idempotent, and replicas that have seen
-the same writes, in whatever order, are equal.
+are older than it. So merge is commutative, associative and idempotent, and replicas that have seen
+the same writes, in whatever order, are equal. One thing is left to their exchange: a deletion older than
+a lock of the same version deletes nothing, and a home that took it first is given the version again.
 
 Key: one byte of table, 16 bytes of placement digest, then a suffix. A partition is the top bits of
 the digest, hence one contiguous range of keys, whatever the partition power.
