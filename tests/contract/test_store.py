@@ -224,6 +224,27 @@ def test_a_container_that_lists_something_is_not_deleted(bench: Bench) -> None:
     bench.run(claim)
 
 
+def test_a_delete_marker_and_a_version_are_content_of_their_container(bench: Bench) -> None:
+    async def claim(store: Store) -> None:
+        await store.commit([Write(container_entry(5, 1)), Write(row_entry(5, "name", 10, kind=Kind.MARKER))])
+        assert store.group(digest_of(5)).count == 1
+        delete = Write(container_entry(5, 20, kind=Kind.TOMBSTONE), if_empty=True)
+        assert await outcome(store, delete) is Outcome.NOT_EMPTY
+        version = f"name\0{'v' * 16}"
+        turned = [
+            Write(row_entry(5, "name", 15, kind=Kind.TOMBSTONE)),
+            Write(row_entry(5, version, 15, size=3)),
+            Write(row_entry(5, version, 16, kind=Kind.MARKER)),
+        ]
+        assert [one.outcome for one in await store.commit([*turned, delete])][-1] is Outcome.NOT_EMPTY
+        assert (store.group(digest_of(5)).count, store.group(digest_of(5)).bytes) == (1, 0)
+        results = await store.commit([Write(row_entry(5, version, 17, kind=Kind.TOMBSTONE)), delete])
+        assert results[-1].outcome is Outcome.STORED
+        assert store.group(digest_of(5)).count == 0
+
+    bench.run(claim)
+
+
 def test_a_row_and_the_delete_of_its_container_in_one_call_are_ordered(bench: Bench) -> None:
     guard = make_key(Table.CONTAINER, digest_of(5))
 

@@ -7,15 +7,16 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
+from model.containers import Versioning
 from model.entry import Entry, Kind, Table, make_key
 from model.errors import NoSuchContainer, NoSuchObject
-from model.listing import Query
-from model.names import ContainerPath, ObjectPath, object_key
+from model.listing import Query, pack_listed
+from model.names import ContainerPath, ObjectPath, index_key, object_key
 from model.objects import ObjectRecord, pack_names, pack_record
 from model.stamp import make_stamp
 from objectd.memory_store import MemoryStore
 from objectd.store import Origin, Outcome, Write
-from proxy.operations.types import HeldBody, NewObject
+from proxy.operations.types import HeldBody, NewObject, VersionQuery
 from replicator.places import all_homes
 from tests.support.simulated_colony import PART_POWER, START_MS, Shape, SimulatedColony, simulate
 from tests.support.simulated_network import SimulatedDevice, Weather
@@ -84,6 +85,72 @@ def test_an_expired_object_goes_with_its_row_and_in_time_without_a_trace() -> No
         await replicators.until_whole(60)
 
     play(scenario, tombstone_age_s=60)
+
+
+def test_an_expired_version_leaves_a_marker_only_where_an_older_one_would_show() -> None:
+    async def scenario(colony: SimulatedColony, replicators: Replicators) -> None:
+        proxy = colony.proxies[0].colony
+        await proxy.set_versioning(BOX, Versioning.ENABLED)
+        older = await proxy.put_object(BOX.object("k"), NewObject(), HeldBody(b"older"))
+        short = NewObject(delete_at=proxy.clock_ms() // 1000 + 30)
+        expired = await proxy.put_object(BOX.object("k"), short, HeldBody(b"bytes"))
+        await proxy.put_object(BOX.object("alone"), short, HeldBody(b"bytes"))
+        assert await names(colony) == [b"alone", b"k"]
+        await asyncio.sleep(300)
+        assert await names(colony) == []
+        page = await proxy.list_versions(BOX, VersionQuery())
+        assert [(one.version_id, one.is_marker) for one in page.items if not isinstance(one, str)] == [
+            (expired.version_id, True),
+            (older.version_id, False),
+        ]
+        found = await proxy.open_object(BOX.object("k"), version=older.version_id)
+        assert found.data == b"older"
+        await replicators.until_whole(60)
+
+    play(scenario)
+
+
+def test_a_version_and_a_marker_without_their_rows_get_them() -> None:
+    async def scenario(colony: SimulatedColony, replicators: Replicators) -> None:
+        proxy = colony.proxies[0].colony
+        await proxy.set_versioning(BOX, Versioning.ENABLED)
+        path = BOX.object("half")
+        plain = object_entry(colony, path, START_MS)
+        made: list[Entry] = []
+        for ms, kind in ((START_MS + 1, Kind.DATA), (START_MS + 2, Kind.MARKER)):
+            version = make_stamp(ms, 0, 9)
+            key = object_key(plain.digest, version)
+            made.append(Entry(key, version, kind, 0, plain.value))
+        homes = all_homes(colony.live.epoch, plain.key[1] >> (8 - PART_POWER))
+        for home, entry in zip(homes, made, strict=False):
+            give(colony, home, entry, Origin.CLIENT)
+        await asyncio.sleep(60)
+        assert await names(colony) == []
+        page = await proxy.list_versions(BOX, VersionQuery())
+        kinds = [one.is_marker for one in page.items if not isinstance(one, str)]
+        assert kinds == [True, False]
+        await replicators.until_whole(60)
+
+    play(scenario)
+
+
+def test_a_row_of_a_version_without_a_record_is_taken_out_of_the_listing() -> None:
+    async def scenario(colony: SimulatedColony, replicators: Replicators) -> None:
+        proxy = colony.proxies[0].colony
+        await proxy.set_versioning(BOX, Versioning.ENABLED)
+        real = await proxy.put_object(BOX.object("k"), NewObject(), HeldBody(b"bytes"))
+        digest = colony.live.epoch.digest(BOX.account, BOX.container)
+        version = make_stamp(START_MS + 60_000, 0, 9)
+        key = index_key(digest, "k", version)
+        ghost = Entry(key, version, Kind.DATA, 5, pack_listed("e", "t"))
+        for home in all_homes(colony.live.epoch, digest[0] >> (8 - PART_POWER)):
+            give(colony, home, ghost, Origin.CLIENT)
+        await asyncio.sleep(120)
+        page = await proxy.list_versions(BOX, VersionQuery())
+        assert [one.version_id for one in page.items if not isinstance(one, str)] == [real.version_id]
+        await replicators.until_whole(60)
+
+    play(scenario)
 
 
 def test_a_tombstone_is_kept_while_a_home_is_away() -> None:

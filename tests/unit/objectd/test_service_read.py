@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from model.entry import Kind, make_key
+from model.entry import Entry, Kind, make_key
 from model.entry import Table as EntryTable
 from model.errors import CorruptRecord, DeviceFailed, NoSuchObject
-from objectd.contract import Health, Notice
+from model.names import object_key
+from objectd.contract import Health, Notice, ToldVersions, VersionsWanted
 from objectd.memory_store import MemoryStore
 from objectd.store import Store
 from tests.support.faulty_store import FaultyStore
@@ -190,5 +191,52 @@ def test_a_reader_that_goes_away_ends_its_stream_and_no_other(tmp_path: Path) ->
             stream.close()
             again = await node.client.payload(0, key, stamp(1), epoch=EPOCH)
             assert sum([len(chunk) async for chunk in again.chunks()]) == len(BIG)
+
+    asyncio.run(run())
+
+
+def version_entry(ms: int, kind: Kind = Kind.DATA, *, at: int = 0) -> Entry:
+    """A version of the object `o`, made at a time; what was put in its place later has a stamp of its own."""
+    size = 1 if kind is Kind.DATA else 0
+    return Entry(object_key(digest("o"), stamp(ms)), stamp(at or ms), kind, size, b"v")
+
+
+async def tell(node: Node, wanted: VersionsWanted, device: int = 0) -> tuple[list[bytes], bool]:
+    """Return the suffixes that a device tells, and whether these are all."""
+    reply = await node.client.submit_versions(digest("o"), (device,), wanted, ask=1, epoch=EPOCH)
+    (told,) = [ToldVersions(*fields) for fields in reply.head]
+    assert told.device == device
+    return [suffix for suffix, _, _ in told.entries], told.is_all
+
+
+def test_versions_are_told_from_the_newest_down_to_the_first_that_lives(tmp_path: Path) -> None:
+    null = object_entry("o", stamp(3), 1)
+    live, dead, older = version_entry(5), version_entry(7, Kind.TOMBSTONE, at=9), version_entry(2)
+
+    async def run() -> None:
+        async with serving(tmp_path) as node:
+            entries = (null, live, dead, older, object_entry("p", stamp(1)))
+            await node.client.commit([write_of(one, (0,), payload=0) for one in entries], [b"x"], epoch=EPOCH)
+            assert await tell(node, VersionsWanted()) == ([b"", dead.suffix, live.suffix], False)
+            assert await tell(node, VersionsWanted(after=live.suffix)) == ([older.suffix], False)
+            assert await tell(node, VersionsWanted(after=older.suffix)) == ([], True)
+            down_to = VersionsWanted(after=dead.suffix, down_to=older.suffix)
+            assert await tell(node, down_to) == ([live.suffix, older.suffix], False)
+            assert await tell(node, VersionsWanted(), device=1) == ([], True)
+
+    asyncio.run(run())
+
+
+def test_a_version_whose_bytes_are_lost_is_told_all_the_same(tmp_path: Path) -> None:
+    newest, older = version_entry(5), version_entry(2)
+
+    async def run() -> None:
+        async with serving(tmp_path) as node:
+            for one in (newest, older):
+                await node.client.commit([write_of(one, (0, 1), payload=0)], [b"x"], epoch=EPOCH)
+            memory(node, 0).corrupt(newest.key)
+            await node.client.read(newest.key, (0, 1), ask=1, epoch=EPOCH)
+            assert memory(node, 0).quarantined(9) == [newest.key]
+            assert await tell(node, VersionsWanted()) == ([newest.suffix], False)
 
     asyncio.run(run())

@@ -9,7 +9,7 @@ from model.entry import Entry, Kind, Table, make_key
 from model.manifests import NUMBERS, UPLOAD
 from model.names import ContainerPath, ObjectPath, object_key, parts_of, uploads_of
 from model.objects import Manifest, ObjectRecord, Part, pack_record
-from model.stamp import make_stamp
+from model.stamp import Stamp, make_stamp
 from objectd.contract import RawEntry
 from replicator.orphans import GRACE_MS, Orphans
 from ring.hashing import path_digest
@@ -40,17 +40,23 @@ class World:
     def _digest(self, account: str, container: str = "", name: str = "") -> bytes:
         return path_digest(b"salt" * 4, account, container, name)
 
-    def key(self, path: ObjectPath) -> bytes:
-        return object_key(self._digest(path.account, path.container, path.name))
+    def key(self, path: ObjectPath, version: Stamp | None = None) -> bytes:
+        return object_key(self._digest(path.account, path.container, path.name), version)
 
-    def put(self, path: ObjectPath, record: ObjectRecord | None = None, kind: Kind = Kind.DATA) -> None:
+    def put(
+        self,
+        path: ObjectPath,
+        record: ObjectRecord | None = None,
+        kind: Kind = Kind.DATA,
+        *,
+        version: Stamp | None = None,
+    ) -> None:
         value = pack_record(record or ObjectRecord(path.account, path.container, path.name, 0, "", ""))
-        stamp = make_stamp(self.now_ms, 0, 1)
-        self.entries[self.key(path)] = Entry(
-            self.key(path), stamp, kind, 0, value if kind is Kind.DATA else b""
-        )
+        key = self.key(path, version)
+        stamp = make_stamp(self.now_ms, 0, 1) if version is None else version
+        self.entries[key] = Entry(key, stamp, kind, 0, value if kind is Kind.DATA else b"")
 
-    def finish(self, numbers: list[int], *, in_payload: bool = False) -> None:
+    def finish(self, numbers: list[int], *, in_payload: bool = False, version: Stamp | None = None) -> None:
         parts = tuple(Part(n, part(n).account, part(n).container, part(n).name, "", 1) for n in numbers)
         extra: dict[str, Any] = {UPLOAD: "u"}
         if in_payload:
@@ -59,7 +65,7 @@ class World:
         whole = ObjectRecord(
             "acme", "bucket", "key", 1, "", "", manifest=Manifest.MULTIPART, parts=parts, extra=extra
         )
-        self.put(KEY, whole)
+        self.put(KEY, whole, version=version)
 
     async def look_up(self, key: bytes) -> Any:
         self.asked += 1
@@ -100,6 +106,20 @@ def test_parts_that_the_object_names_stay_and_surplus_ones_go() -> None:
             assert not world.orphan(number)
         world.now_ms += GRACE_MS
         assert [world.orphan(number) for number in (1, 2, 3)] == [False, True, False]
+
+
+def test_parts_that_only_a_noncurrent_version_names_stay() -> None:
+    world = World()
+    world.finish([1], version=make_stamp(1_000, 0, 1))
+    world.put(KEY, version=make_stamp(2_000, 0, 1))
+    world.put(KEY, kind=Kind.MARKER, version=make_stamp(3_000, 0, 1))
+    assert [world.orphan(number) for number in (1, 2)] == [False, False]
+    world.now_ms += GRACE_MS
+    assert [world.orphan(number) for number in (1, 2)] == [False, True]
+    world.put(KEY, kind=Kind.TOMBSTONE, version=make_stamp(1_000, 0, 1))
+    assert not world.orphan(1)
+    world.now_ms += GRACE_MS
+    assert world.orphan(1)
 
 
 def test_readers_of_an_object_get_their_time_when_it_is_replaced_later() -> None:
