@@ -76,8 +76,8 @@ _GAUGES: Final[tuple[tuple[str, str, Callable[[_Status], float]], ...]] = (
         lambda s: s["lifecycle"]["rows"],
     ),
     (
-        "lifecycle_pass_failed_buckets",
-        "Buckets that the last pass of lifecycle rules left before their end.",
+        "lifecycle_pass_failures",
+        "Keys, uploads and buckets that the last pass of lifecycle rules left to the next.",
         lambda s: s["lifecycle"]["failed"],
     ),
     ("round_seconds", "How long the last round of comparison took.", lambda s: s["round_took_ms"] / 1000),

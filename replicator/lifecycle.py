@@ -54,7 +54,7 @@ class Progress:
     buckets: int = 0
     rows: int = 0
     failed: int = 0
-    """Buckets left before their end, since homes did not answer or what they hold cannot be decoded."""
+    """Keys, uploads and buckets left to the next pass: homes did not answer, or what they hold is damaged."""
 
 
 @dataclass(slots=True)
@@ -164,8 +164,11 @@ class Lifecycle:
             async for _ in self._uploads(bucket):
                 yield
         except (Unavailable, CorruptRecord) as error:
-            self.now.failed += 1
-            _log.info("lifecycle of a bucket left off", extra={"key": key.hex(), "reason": str(error)})
+            self._left_off("bucket", key, error)
+
+    def _left_off(self, what: str, name: bytes, error: Exception) -> None:
+        self.now.failed += 1
+        _log.info("lifecycle left off", extra={"what": what, "key": name.hex(), "reason": str(error)})
 
     async def _bucket(self, key: bytes) -> Bucket | None:
         """Return a bucket with rules, None where a majority of its homes knows of none."""
@@ -216,7 +219,10 @@ class Lifecycle:
     async def _act(self, bucket: Bucket, due: Sequence[_Group]) -> None:
         async def one(group: _Group) -> None:
             listed = {version.stamp for version in group.versions}
-            await self.acts.act(bucket, decode_name(group.name), listed)
+            try:
+                await self.acts.act(bucket, decode_name(group.name), listed)
+            except (Unavailable, CorruptRecord) as error:
+                self._left_off("key", group.name, error)
 
         for at in range(0, len(due), ACTS_AT_ONCE):
             await asyncio.gather(*map(one, due[at : at + ACTS_AT_ONCE]))
@@ -246,8 +252,14 @@ class Lifecycle:
                 ]
                 for at in range(0, len(names), ACTS_AT_ONCE):
                     batch = names[at : at + ACTS_AT_ONCE]
-                    await asyncio.gather(*(self.acts.abort(bucket, name) for name in batch))
+                    await asyncio.gather(*(self._abort(bucket, name) for name in batch))
                 yield
+
+    async def _abort(self, bucket: Bucket, name: str) -> None:
+        try:
+            await self.acts.abort(bucket, name)
+        except (Unavailable, CorruptRecord) as error:
+            self._left_off("upload", encode_name(name), error)
 
     async def _rows(self, device: int, digest: bytes, prefix: str) -> AsyncIterator[list[RawEntry]]:
         """Yield the rows of an index under a prefix, a page at a time."""
