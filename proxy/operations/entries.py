@@ -1,4 +1,4 @@
-"""Entries as objects, and new objects as entries: the record, the row, the keys of both. Pure."""
+"""Entries as objects, and new objects as entries: the record, the row, the keys of both."""
 
 from __future__ import annotations
 
