@@ -76,18 +76,16 @@ class SegmentSealer:
         self._held = bytearray()
         return sealed
 
+    def whole(self, body: Buffer) -> bytearray:
+        """Return a whole body sealed."""
+        sealed = self.update(body)
+        sealed += self.finish()
+        return sealed
+
     def _seal(self, plain: Buffer, mark: bytes, target: memoryview) -> None:
         nonce = self._next.to_bytes(_COUNTER_BYTES, "big") + mark
         self._next += 1
         self._cipher.encrypt_into(nonce, plain, None, target)
-
-
-def seal_whole(key: bytes, body: Buffer, segment_bytes: int = SEGMENT_BYTES) -> bytearray:
-    """Return a whole body sealed, under a key that has never sealed anything else."""
-    sealer = SegmentSealer(key, segment_bytes)
-    sealed = sealer.update(body)
-    sealed += sealer.finish()
-    return sealed
 
 
 @dataclass(frozen=True, slots=True)

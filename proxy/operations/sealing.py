@@ -15,7 +15,6 @@ from proxy.encryption.cipher import (
     SegmentOpener,
     SegmentSealer,
     open_whole,
-    seal_whole,
     sealed_bytes,
     window_of,
 )
@@ -35,7 +34,6 @@ class BodySealer:
 
     def __init__(self, key: bytes, *, etag_key: bytes = b"") -> None:
         """Seal under a new key; with `etag_key` the ETag is opaque."""
-        self._key = key
         self._etag_key = etag_key
         self._segments = SegmentSealer(key)
 
@@ -44,10 +42,10 @@ class BodySealer:
         return None if size is None else sealed_bytes(size)
 
     async def whole(self, body: Buffer) -> Buffer:
-        """Return a whole body sealed; none of it may have been given to `update`."""
+        """Return a whole body sealed."""
         if len(body) < THREAD_BYTES_MIN:
-            return seal_whole(self._key, body)
-        return await asyncio.get_running_loop().run_in_executor(None, seal_whole, self._key, body)
+            return self._segments.whole(body)
+        return await asyncio.get_running_loop().run_in_executor(None, self._segments.whole, body)
 
     async def update(self, chunk: Buffer) -> Buffer:
         """Return what a chunk completes, maybe nothing."""

@@ -11,7 +11,6 @@ from proxy.encryption.cipher import (
     SegmentOpener,
     SegmentSealer,
     open_whole,
-    seal_whole,
     sealed_bytes,
     window_of,
 )
@@ -19,6 +18,11 @@ from proxy.encryption.cipher import (
 KEY = bytes(range(32))
 SEGMENT = 16
 bodies = st.binary(max_size=5 * SEGMENT)
+
+
+def seal_whole(key: bytes, body: bytes, segment_bytes: int) -> bytearray:
+    """A body sealed by a sealer of its own."""
+    return SegmentSealer(key, segment_bytes).whole(body)
 
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
