@@ -62,7 +62,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "InvalidPart": (
         400,
         (
-            "One or more of the specified parts could not be found. The part may not have been uploaded, or "
+            "One or more of the specified parts could not be found.  The part may not have been uploaded, or "
             "the specified entity tag may not match the part's entity tag."
         ),
     ),

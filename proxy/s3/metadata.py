@@ -123,9 +123,9 @@ def show_checksum(record: ObjectRecord) -> list[tuple[str, str]]:
 
 
 def show_part_checksum(record: ObjectRecord, number: int) -> list[tuple[str, str]]:
-    """Return the headers of the checksum of one part of a multipart object, or nothing."""
+    """Return the headers of the checksum of the n-th part of a multipart object, or nothing."""
     chosen = chosen_checksum(record.checksums)
-    held = next((part.checksum for part in record.parts if part.number == number), "")
+    held = record.parts[number - 1].checksum if number <= len(record.parts) else ""
     if chosen is None or not held:
         return []
     return [(f"x-amz-checksum-{chosen[0].lower()}", held), ("x-amz-checksum-type", chosen[2])]

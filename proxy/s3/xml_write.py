@@ -55,7 +55,8 @@ def error(
     code: str, message: str, details: Mapping[str, str], *, resource: str, ids: tuple[str, str]
 ) -> bytes:
     """Return an error's document; `ids` are the request id and the host id."""
-    more = "".join([tag(name, value) for name, value in details.items()])
+    # Lines of what was signed are told as lines: no client reads a line's end back from here.
+    more = "".join([tag(name, value) for name, value in details.items()]).replace("&#xa;", "\n")
     return document(
         f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>{more}"
         f"<Resource>{escape(resource)}</Resource><RequestId>{ids[0]}</RequestId><HostId>{ids[1]}</HostId></Error>"

@@ -13,8 +13,9 @@ from proxy.s3.access import check_object, enter_to_read
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call
 from proxy.s3.conditional import answer_read
-from proxy.s3.errors import S3Error, invalid_argument
+from proxy.s3.errors import S3Error
 from proxy.s3.expiration import show_expiration
+from proxy.s3.multipart import read_part_number
 from proxy.s3.versions import absent, show_version, wanted_version
 
 
@@ -69,8 +70,7 @@ def describe(call: Call, stored: StoredObject) -> tuple[Span | None, Response]:
             span = spans[0] if spans else None
     if headers.get("x-amz-checksum-mode").upper() == "ENABLED":
         if "partNumber" in call.query and metadata.parts_count(record):
-            number = call.number("partNumber", 1, limit=call.settings.parts_max)
-            shown += metadata.show_part_checksum(record, number)
+            shown += metadata.show_part_checksum(record, read_part_number(call))
         elif span is None or span.length == record.size:
             shown += metadata.show_checksum(record)
     if call.query:
@@ -90,21 +90,13 @@ def describe(call: Call, stored: StoredObject) -> tuple[Span | None, Response]:
 def _part_span(call: Call, stored: StoredObject) -> Span:
     if "range" in call.request.headers:
         raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
-    number = call.number("partNumber", 1, limit=call.settings.parts_max + 1)
-    if not 1 <= number <= call.settings.parts_max:
-        raise invalid_argument(
-            "partNumber",
-            call.query["partNumber"],
-            "Part number must be an integer between 1 and 10000, inclusive",
-        )
+    number = read_part_number(call)
     record = stored.record
     if record.manifest is not Manifest.MULTIPART:
         if number == 1:
             return Span(0, record.size)
-    else:
-        offset = 0
-        for part in record.parts:
-            if part.number == number:
-                return Span(offset, part.size)
-            offset += part.size
+    elif number <= len(record.parts):
+        # Of a finished object the parts are counted, whatever numbers they were uploaded by.
+        before, part = record.parts[: number - 1], record.parts[number - 1]
+        return Span(sum(one.size for one in before), part.size)
     raise S3Error("InvalidPartNumber", details={"PartNumberRequested": str(number)})

@@ -11,7 +11,7 @@ from proxy.dates import iso_millis
 from proxy.http.messages import Response
 from proxy.s3 import xml_write
 from proxy.s3.call import Call, xml
-from proxy.s3.errors import S3Error, invalid_argument
+from proxy.s3.errors import invalid_argument
 from proxy.s3.listing import make_token, read_token
 from proxy.s3.names import check_listing_name, is_bucket_name
 
@@ -21,11 +21,9 @@ BUCKETS_MAX: Final = 10_000
 async def list_buckets(call: Call) -> Response:
     """List the asker's account: its buckets, and Swift containers whose names could be buckets."""
     user = call.user
-    if user is None:
-        # Who is nobody has no buckets.
+    if user is None or not user.owns(user.account):
+        # Who is nobody has no buckets, and who does not own its account has none of its own.
         return xml(_document(call, "", ""))
-    if not user.owns(user.account):
-        raise S3Error("AccessDenied")
     wanted = call.number("max-buckets", BUCKETS_MAX, limit=BUCKETS_MAX)
     if wanted < 1:
         raise invalid_argument("max-buckets", call.query["max-buckets"], "max-buckets is out of range")
