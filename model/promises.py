@@ -132,17 +132,23 @@ def decide(
     read_sets: Sequence[Sequence[int]],
     replies: Mapping[int, Promised],
     null_key: bytes,
+    *,
+    also: bytes | None = None,
 ) -> Decision:
     """Return what a proposer does next, given the answers of all homes that promised its ballot.
 
     They are a majority of every write set. Keys are taken in order, the null version and then the
-    others from the newest on, until one that is live: older versions do not matter.
+    others from the newest on, until one that is live: older versions do not matter, but for that of the
+    key `also`, which the homes were asked to tell of.
     """
     everybody = all(home in replies for homes in write_sets for home in homes)
     before = max((one.previous for one in replies.values()), default=ZERO)
     state: list[Entry] = []
     keys = sorted({null_key, *(key for one in replies.values() for key in one.held)})
+    live = False
     for key in keys:
+        if live and key != also:
+            continue
         held = {device: one.held[key] for device, one in replies.items() if key in one.held}
         merged = _merged(held.values())
         if merged is None:
@@ -154,8 +160,7 @@ def decide(
                 _step_for(merged, everybody=everybody, before=before, alone=len(keys) == 1), merged
             )
         state.append(merged)
-        if key != null_key and merged.kind in (Kind.DATA, Kind.MARKER):
-            break
+        live = live or (key != null_key and merged.kind in (Kind.DATA, Kind.MARKER))
     return Decision(Next.SETTLED, state=tuple(state))
 
 
@@ -167,12 +172,6 @@ def _step_for(merged: Entry, *, everybody: bool, before: Stamp, alone: bool) -> 
         return Next.FINISH
     # A version keeps its stamp, which is its id.
     return Next.ANEW if alone and not merged.suffix else Next.WAIT
-
-
-def newest_live(state: Iterable[Entry]) -> Entry | None:
-    """Return the current version of a settled state: the newest that is not deleted, maybe a marker."""
-    live = [entry for entry in state if entry.kind in (Kind.DATA, Kind.MARKER)]
-    return max(live, key=lambda entry: entry.stamp, default=None)
 
 
 def _merged(entries: Iterable[Entry]) -> Entry | None:

@@ -250,13 +250,16 @@ class NodeClient:
         ballot: Stamp,
         *,
         epoch: int,
+        also: bytes | None = None,
         deadline_ms: int = DEADLINE_MS,
     ) -> list[PrepareReply]:
         """Have devices promise a ballot for the object of a digest, durably, and tell what they hold of it.
 
-        Devices that fail, or fill, do not answer. See model.promises.
+        They tell of the key of a version `also`, whether it matters for which is current or not. Devices
+        that fail, or fill, do not answer. See model.promises.
         """
-        reply = await self.rpc.call(Op.PREPARE, (epoch, digest, ballot, devices), deadline_ms=deadline_ms)
+        args = (epoch, digest, ballot, devices, also)
+        reply = await self.rpc.call(Op.PREPARE, args, deadline_ms=deadline_ms)
         return unpack_prepare_reply(reply.head)
 
     def submit_read(

@@ -38,15 +38,17 @@ class Promises:
 
         One that fills has forgotten what it promised: it does not vote.
         """
-        epoch, digest, ballot, devices = call.args
+        epoch, digest, ballot, devices, also = call.args
         self._state.check_epoch(epoch)
         readable = [device for device in devices if device in self._state.readable]
-        answers = await asyncio.gather(*(self._promise(one, digest, Stamp(ballot)) for one in readable))
+        answers = await asyncio.gather(*(self._promise(one, digest, Stamp(ballot), also) for one in readable))
         # What was adopted meanwhile may have other homes, of which none has promised.
         self._state.check_epoch(epoch)
         return Reply([answer for answer in answers if answer is not None])
 
-    async def _promise(self, device: int, digest: bytes, ballot: Stamp) -> tuple[object, ...] | None:
+    async def _promise(
+        self, device: int, digest: bytes, ballot: Stamp, also: bytes | None
+    ) -> tuple[object, ...] | None:
         """Return [device, granted, newest stamp known, promise before, entries], or None where it fails."""
         store = self._state.readable[device]
         waiting = self._under_way.setdefault((device, digest), [])
@@ -62,7 +64,7 @@ class Promises:
                 return (device, False, written.newest, before, [])
             if written.outcome not in _GRANTED or self._state.readable.get(device) is not store:
                 return None
-            entries = _entries(store, digest)
+            entries = _entries(store, digest, also)
         except (DeviceFailed, CorruptRecord):
             return None
         finally:
@@ -76,8 +78,17 @@ class Promises:
         return (device, True, ballot, ZERO if before == ballot else before, entries)
 
 
-def _entries(store: Store, digest: bytes) -> list[RawEntry]:
-    """Return the null version, and the others from the newest down to the first that is live."""
+def _entries(store: Store, digest: bytes, also: bytes | None) -> list[RawEntry]:
+    """Return the null version, the others from the newest to the first that is live, and the key `also`."""
+    found = _deciding(store, digest)
+    if also is not None and not any(one.key == also for one in found):
+        held = store.get(also)
+        if held is not None:
+            found.append(RawEntry(also, held.entry.to_row(), held.payload_bytes))
+    return found
+
+
+def _deciding(store: Store, digest: bytes) -> list[RawEntry]:
     found: list[RawEntry] = []
     key = make_key(Table.OBJECT, digest)
     held = store.get(key)

@@ -17,6 +17,7 @@ from replicator.mover import Mover
 from replicator.peers import CALL_DEADLINE_MS, Peers
 from replicator.places import key_range
 from replicator.plan import Plan, Rules, plan_keys
+from replicator.promised import Settler, is_barred
 from replicator.session import FANOUT, Ask, RangeSession, Span
 
 PAGE_ENTRIES: Final = 1_000
@@ -42,6 +43,7 @@ class Comparer:
     """Runs passes."""
 
     def __init__(self, peers: Peers, mover: Mover, consent: Consent) -> None:
+        self._settler = Settler(peers, mover)
         self.peers = peers
         self.mover = mover
         self._consent = consent
@@ -86,6 +88,9 @@ class Comparer:
         """Do what a plan says, noting in `found` how it went."""
         delivery = await self.mover.run(plan.transfers)
         found.copied += len(delivery.held)
+        barred = dict.fromkeys(key[1:17] for key in delivery.refused if is_barred(delivery.refused, key))
+        for digest in barred:
+            await self._settler.settle(digest)
         for tombstone in plan.consents:
             if not await self._consent(tombstone):
                 found.complete = False

@@ -18,6 +18,7 @@ from replicator.keys import Keys, Looked
 from replicator.peers import Peers
 from replicator.places import all_homes, key_range
 from replicator.plan import Drop, Plan, Rules, Transfer, plan_key, transfers
+from replicator.promised import is_barred
 from replicator.survey import Survey
 
 TABLES: Final = (Table.PROMISE, Table.INDEX, Table.OBJECT, Table.CONTAINER, Table.ACCOUNT)
@@ -162,12 +163,26 @@ class HandBack:
                 done = False
         delivery = await self._comparer.mover.run(planned)
         for drop, targets in waiting:
-            if targets <= delivery.held.get(drop.key, set()):
+            if targets <= delivery.held.get(drop.key, set()) or (
+                is_barred(delivery.refused, drop.key) and await self._is_dead(drop)
+            ):
                 drops.append(drop)
             else:
                 done = False
         self.forgotten_count += await self._comparer.mover.forget(drops)
         return done
+
+    async def _is_dead(self, drop: Drop) -> bool:
+        """Say whether an entry that homes refuse for a promise was never finished, and never will be.
+
+        Were it on a majority of the homes, one that answers would hold it, or something newer; and settled
+        under a newer ballot, they take it from nobody any more.
+        """
+        if await self._keys.settler.settle(drop.key[1:17]) is None:
+            return False
+        looked = await self._keys.look_up(drop.key)
+        everybody = all(device in looked.held for device in looked.devices)
+        return everybody and (looked.merged is None or looked.merged.newest < drop.stamp)
 
     async def _look_up(self, page: Sequence[RawEntry]) -> list[Looked]:
         """Return what the homes hold of a page's keys: by one call for each home where they lie close."""

@@ -15,6 +15,7 @@ from replicator.mover import HELD, Mover
 from replicator.peers import CALL_DEADLINE_MS, Peers
 from replicator.places import has_majority
 from replicator.plan import transfers
+from replicator.promised import Settler
 
 AT_ONCE: Final = 64
 
@@ -51,6 +52,7 @@ class Keys:
     def __init__(self, peers: Peers, mover: Mover) -> None:
         self.peers = peers
         self.mover = mover
+        self.settler = Settler(peers, mover)
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def look_up(self, key: bytes) -> Looked:
@@ -101,6 +103,18 @@ class Keys:
         wanted = fingerprint(merged)
         short = {one for one in held if one not in entries or fingerprint(entries[one]) != wanted}
         delivery = await self.mover.run(planned)
+        if Outcome.PROMISED in delivery.refused.get(key, ()) and await self.settler.settle(key[1:17]):
+            # What was found is settled now, on a majority or overtaken: see how it stands.
+            looked = await self.look_up(key)
+            held, merged = dict(looked.held), looked.merged
+            if merged is None:
+                return looked
+            wanted = fingerprint(merged)
+            short = {
+                one
+                for one, raw in held.items()
+                if raw is None or fingerprint(from_row(key, raw.row)) != wanted
+            }
         holders = (held.keys() - short) | delivery.held.get(key, set())
         if not has_majority(looked.homes, holders):
             raise NotEnoughReplicas(f"{len(holders)} homes of {key.hex()} take what was found")
@@ -136,6 +150,8 @@ class Keys:
         taken = {device for device, outcome in outcomes if outcome in HELD}
         refusals = {outcome for _, outcome in outcomes if outcome not in HELD}
         if has_majority(homes, taken):
+            return set()
+        if Outcome.PROMISED in refusals and await self.settler.write(entry):
             return set()
         if refusals & {Outcome.NO_CONTAINER, Outcome.NOT_EMPTY}:
             return refusals

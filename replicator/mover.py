@@ -15,6 +15,7 @@ from typing import Final
 from kit.clock import wall_clock_ms
 from model.entry import Entry, Kind, from_row, merge
 from model.errors import Absent, CorruptRecord, StaleRing, Unavailable
+from model.stamp import Stamp
 from objectd.client import ReadReply
 from objectd.contract import INLINE_BYTES_MAX, Buffer, CommitWrite, Origin, Outcome
 from replicator.peers import CALL_DEADLINE_MS, Peers
@@ -57,6 +58,7 @@ class _Parcel:
     entry: Entry
     targets: tuple[int, ...]
     payload: Buffer | None = None
+    ballot: Stamp | None = None
 
 
 async def unpaced(units: float) -> None:
@@ -98,7 +100,7 @@ class Mover:
     async def _pack(self, transfer: Transfer) -> _Parcel | None:
         """Fetch the payload from the first source that can give it; None where none can."""
         if not transfer.payload_bytes:
-            return _Parcel(transfer.entry, transfer.targets)
+            return _Parcel(transfer.entry, transfer.targets, None, transfer.ballot)
         for device in self._ordered(transfer):
             try:
                 reply = await self.peers.of_device(device).read(
@@ -126,7 +128,7 @@ class Mover:
         except (Unavailable, Absent, CorruptRecord) as error:
             _log.info("source failed", extra={"device": device, "reason": str(error)})
             return None
-        return _Parcel(entry, transfer.targets, b"".join(pieces))
+        return _Parcel(entry, transfer.targets, b"".join(pieces), transfer.ballot)
 
     def _ordered(self, transfer: Transfer) -> list[int]:
         """Return the sources in turn: one here first, others by a rotation that spreads the load."""
@@ -146,7 +148,9 @@ class Mover:
                 if parcel.payload is not None:
                     place = len(body)
                     body.append(parcel.payload)
-                write = CommitWrite(parcel.entry.key, row, devices, 0, place, origin=Origin.REPAIR)
+                write = CommitWrite(
+                    parcel.entry.key, row, devices, 0, place, origin=Origin.REPAIR, ballot=parcel.ballot
+                )
                 writes.append(write)
         await asyncio.gather(
             *(self._commit(node, writes, body, delivery) for node, (writes, body) in by_node.items())
@@ -201,7 +205,16 @@ class Mover:
                 await self.pace(len(chunk))
                 await session.send(bytes(chunk))
             staged = await session.finish()
-            write = CommitWrite(entry.key, entry.to_row(), devices, 0, None, staged, origin=Origin.REPAIR)
+            write = CommitWrite(
+                entry.key,
+                entry.to_row(),
+                devices,
+                0,
+                None,
+                staged,
+                origin=Origin.REPAIR,
+                ballot=transfer.ballot,
+            )
             ((*outcomes,),) = await client.commit([write], epoch=number, deadline_ms=3 * CALL_DEADLINE_MS)
             for device, outcome, _ in outcomes:
                 delivery.note(entry.key, device, outcome)
@@ -244,4 +257,5 @@ def _parcel(transfer: Transfer, reply: ReadReply) -> _Parcel | None:
         return None
     if held.kind is Kind.DATA and reply.found[0].payload_bytes > 0 and reply.payload is None:
         return None
-    return _Parcel(whole, transfer.targets, reply.payload if held.kind is Kind.DATA else None)
+    payload = reply.payload if held.kind is Kind.DATA else None
+    return _Parcel(whole, transfer.targets, payload, transfer.ballot)

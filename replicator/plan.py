@@ -36,13 +36,15 @@ _CONSENT: Final = (Table.CONTAINER, Table.ACCOUNT)
 class Transfer:
     """An entry that devices lack.
 
-    Where `payload_bytes` is not 0, the payload goes with it, read from one of `sources`.
+    Where `payload_bytes` is not 0, the payload goes with it, read from one of `sources`. `ballot` is that
+    under which devices take what they would refuse else.
     """
 
     entry: Entry
     targets: tuple[int, ...]
     payload_bytes: int = 0
     sources: tuple[int, ...] = ()
+    ballot: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,10 @@ from proxy.operations.settling import Lost, Round, Tries, begin
 from proxy.operations.write import Update, Written, write
 
 Judge = Callable[[tuple[Entry, ...]], Awaitable[bool]]
-"""Looks at the settled entries of an object: raises where a condition fails, False where nothing is to do."""
+"""Looks at the settled entries of an object, and at nothing else, since only they stand still.
+
+Raises where a condition fails; False where nothing is to be done.
+"""
 Build = Callable[[Stamp], Sequence[Update]]
 
 _UNKNOWN: Final = "another write came in between, and it cannot be told whether this one took effect before"
@@ -39,12 +42,16 @@ class Accepted:
 
 @dataclass(slots=True)
 class ConditionalWrite:
-    """One write, over all its tries; `doubtful` are stamps under which it may have taken effect."""
+    """One write, over all its tries; `doubtful` are stamps under which it may have taken effect.
+
+    `also` is the key of a version that the judge looks at, current or not.
+    """
 
     nodes: Nodes
     digest: bytes
     judge: Judge
     build: Build
+    also: bytes | None = None
     doubtful: set[Stamp] = field(default_factory=set)
 
     async def run(self) -> Accepted | None:
@@ -66,7 +73,7 @@ class ConditionalWrite:
                     raise
 
     async def _try(self) -> Accepted | None:
-        found = await begin(self.nodes, self.digest)
+        found = await begin(self.nodes, self.digest, also=self.also)
         own = own_part(found.state, self.doubtful)
         if own is Own.DONE:
             return self._done_before(found)
@@ -116,11 +123,20 @@ class _Full(Exception):
 
 
 async def write_if(
-    nodes: Nodes, digest: bytes, judge: Judge, build: Build, *, doubtful: Sequence[Stamp] = ()
+    nodes: Nodes,
+    digest: bytes,
+    judge: Judge,
+    build: Build,
+    *,
+    also: bytes | None = None,
+    doubtful: Sequence[Stamp] = (),
 ) -> Accepted | None:
-    """Write one version of an object where the judge allows it, see `ConditionalWrite.run`."""
+    """Write one version of an object where the judge allows it, see `ConditionalWrite.run`.
+
+    `also` is the key of the version that the judge looks at, where that need not be the current one.
+    """
     try:
-        return await ConditionalWrite(nodes, digest, judge, build, set(doubtful)).run()
+        return await ConditionalWrite(nodes, digest, judge, build, also, set(doubtful)).run()
     except _Undecidable as error:
         raise NotEnoughReplicas(str(error)) from error
     except _Full as error:

@@ -9,7 +9,7 @@ from model.stamp import Stamp, version_id
 from proxy.operations.entries import Places, stored_object
 from proxy.operations.look_up import LookUps
 from proxy.operations.object_writes import write_object, write_object_if
-from proxy.operations.read import Found, find
+from proxy.operations.read import find
 from proxy.operations.types import Deletion, Precondition, StoredObject
 from proxy.operations.versions import observe_versions
 from proxy.operations.write import Update
@@ -54,27 +54,28 @@ class Deletions:
         self, places: Places, versioning: Versioning, version: str | None, precondition: Precondition
     ) -> Deletion:
         """Delete what a precondition allows, unless anything about it changes meanwhile."""
-        removed: list[Found] = []
+        found = await self._look_ups.find(places, versioning, version=version)
+        # Looked at beforehand: what fails already needs no ballot.
+        precondition(None if found is None else self._look_ups.live(places.path, found.entry, versioning))
+        if found is None or not is_listed(found.entry.kind):
+            return Deletion(version_id=version)
+        key = found.entry.key
         deleted: list[Deletion] = []
 
-        async def judge(state: tuple[Entry, ...] = ()) -> bool:
-            found = await self._look_ups.find(places, versioning, version=version)
-            stored = None if found is None else self._look_ups.live(places.path, found.entry, versioning)
+        async def judge(state: tuple[Entry, ...]) -> bool:
+            entry = next((one for one in state if one.key == key), None)
+            stored = None if entry is None else self._look_ups.live(places.path, entry, versioning)
             precondition(stored)
-            if found is None or not is_listed(found.entry.kind):
+            if entry is None or not is_listed(entry.kind):
                 return False
-            removed[:] = [found]
-            deleted[:] = [Deletion(stored, version, is_marker=found.entry.kind is Kind.MARKER)]
+            deleted[:] = [Deletion(stored, version, is_marker=entry.kind is Kind.MARKER)]
             return True
 
         def updates(stamp: Stamp) -> tuple[Update, Update]:
-            entry, row = map(Update, places.tombstones(stamp, version_of_key(removed[0].entry.key)))
+            entry, row = map(Update, places.tombstones(stamp, version_of_key(key)))
             return entry, row
 
-        # Looked at beforehand: what fails already needs no ballot.
-        if not await judge():
-            return Deletion(version_id=version)
-        done = await write_object_if(self._nodes, places.path, places.digest, judge, updates)
+        done = await write_object_if(self._nodes, places.path, key, judge, updates)
         return Deletion(version_id=version) if done is None else deleted[0]
 
     async def _mark(
@@ -99,7 +100,7 @@ class Deletions:
             stamp = await write_object(self._nodes, places.path, updates, looked_up=True)
         else:
             judge = self._look_ups.judged(places.path, versioning, precondition)
-            won = await write_object_if(self._nodes, places.path, places.digest, judge, updates)
+            won = await write_object_if(self._nodes, places.path, places.key(None), judge, updates)
             assert won is not None, "the judge of a precondition raises or says yes"
             stamp = won
         made = version_id(stamp) if versioning is Versioning.ENABLED else NULL_VERSION

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from model.entry import Entry, Kind, is_listed
+from model.entry import KEY_HEAD_BYTES, Entry, Kind, is_listed
 from model.errors import DeviceFull, NoSuchContainer, NotEnoughReplicas
 from model.names import ObjectPath
 from model.objects import pack_names
@@ -32,14 +32,20 @@ async def write_object(
 
 
 async def write_object_if(
-    nodes: Nodes, path: ObjectPath, digest: bytes, judge: Judge, build: Callable[[Stamp], Sequence[Update]]
+    nodes: Nodes,
+    path: ObjectPath,
+    key: bytes,
+    judge: Judge,
+    build: Callable[[Stamp], Sequence[Update]],
 ) -> Stamp | None:
     """Write updates where the judge of what is there allows it; return their stamp, None for nothing done.
 
-    Exactly one of those that race takes effect. Raises what the judge raises, Contended where others kept
+    Exactly one of those that race takes effect. `key` is that of the version which the judge looks at, or
+    the null one where that is the current one. Raises what the judge raises, Contended where others kept
     coming first, and as `write_object`.
     """
-    done = await write_stamped_if(nodes, digest, judge, build)
+    also = key if len(key) > KEY_HEAD_BYTES else None
+    done = await write_stamped_if(nodes, key[1:KEY_HEAD_BYTES], judge, build, also=also)
     if done is None:
         return None
     stamp, updates, written = done

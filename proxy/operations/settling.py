@@ -51,6 +51,7 @@ class Round:
     epoch: int
     began_s: float
     ballot: Ballot
+    also: bytes | None = None
     lengths: dict[bytes, dict[int, int]] = field(default_factory=dict)
     state: tuple[Entry, ...] = ()
 
@@ -94,9 +95,12 @@ async def settle(nodes: Nodes, digest: bytes) -> tuple[Entry, ...]:
                 raise NotEnoughReplicas(str(contended)) from contended
 
 
-async def begin(nodes: Nodes, digest: bytes) -> Round:
-    """Take a ballot and settle what is there. Raises Lost, NotEnoughReplicas."""
-    found = await _prepare(nodes, digest)
+async def begin(nodes: Nodes, digest: bytes, *, also: bytes | None = None) -> Round:
+    """Take a ballot and settle what is there, a version of the key `also` too.
+
+    Raises Lost, NotEnoughReplicas.
+    """
+    found = await _prepare(nodes, digest, also)
     try:
         while True:
             decision = _decide(found)
@@ -121,20 +125,23 @@ async def begin(nodes: Nodes, digest: bytes) -> Round:
 
 def _decide(found: Round) -> Decision:
     nodes, digest = found.nodes, found.digest
-    return decide(found.ballot.sets, nodes.read_sets(digest), found.ballot.replies, object_key(digest))
+    replies = found.ballot.replies
+    return decide(found.ballot.sets, nodes.read_sets(digest), replies, object_key(digest), also=found.also)
 
 
 # Preparing.
 
 
-async def _prepare(nodes: Nodes, digest: bytes) -> Round:
+async def _prepare(nodes: Nodes, digest: bytes, also: bytes | None) -> Round:
     stamp = nodes.clock.next()
     epoch = nodes.epoch
     loop = asyncio.get_running_loop()
     ballot = Ballot(epoch.home_sets(digest))
-    found = Round(nodes, digest, stamp, epoch.number, loop.time(), ballot)
+    found = Round(nodes, digest, stamp, epoch.number, loop.time(), ballot, also)
     calls = {
-        asyncio.ensure_future(nodes.client(node).prepare(digest, owned, stamp, epoch=epoch.number)): (
+        asyncio.ensure_future(
+            nodes.client(node).prepare(digest, owned, stamp, epoch=epoch.number, also=also)
+        ): (
             node,
             owned,
         )
@@ -145,8 +152,9 @@ async def _prepare(nodes: Nodes, digest: bytes) -> Round:
     try:
         while waiting:
             done, waiting = await asyncio.wait(waiting, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
-            for call in done:
-                _note(found, *calls[call], call)
+            for call, (node, owned) in calls.items():
+                if call in done:
+                    _note(found, node, owned, call)
             if not done or _is_enough(found, settled_only=bool(waiting)):
                 break
             if ballot.standing() is Standing.GRANTED:
@@ -155,8 +163,9 @@ async def _prepare(nodes: Nodes, digest: bytes) -> Round:
         await nodes.catch_up(stale.node, stale.cause)
         raise Lost("the ring has changed") from stale
     finally:
-        for call in waiting:
-            nodes.keep(call)
+        for call in calls:
+            if call in waiting:
+                nodes.keep(call)
     standing = ballot.standing()
     if standing is Standing.GRANTED:
         if nodes.epoch.number != found.epoch:

@@ -83,13 +83,19 @@ async def _under_ballot(
 
 
 async def write_stamped_if(
-    nodes: Nodes, digest: bytes, judge: Judge, build: Build, *, doubtful: Sequence[Stamp] = ()
+    nodes: Nodes,
+    digest: bytes,
+    judge: Judge,
+    build: Build,
+    *,
+    also: bytes | None = None,
+    doubtful: Sequence[Stamp] = (),
 ) -> tuple[Stamp, Sequence[Update], list[Written]] | None:
     """Write updates under a ballot where the judge allows it, the object first and then its row.
 
     Returns None where the judge found nothing to do. Raises as `proxy.operations.conditional.write_if`.
     """
-    accepted = await write_if(nodes, digest, judge, build, doubtful=doubtful)
+    accepted = await write_if(nodes, digest, judge, build, also=also, doubtful=doubtful)
     if accepted is None:
         return None
     written = [accepted.written, *await write_guarded(nodes, accepted.rows)]
