@@ -271,3 +271,43 @@ def test_a_colony_that_cannot_answer_is_told_and_not_taken_for_an_absent_user() 
             await directory.user("acct:ann")
 
     _run(check())
+
+
+def test_an_e_mail_address_names_one_user_whatever_its_case() -> None:
+    async def check() -> None:
+        directory = Bench().directory()
+        await directory.add_user("acct:ann", "", email="Ann@example.org")
+        found = await directory.user_by_email("ann@EXAMPLE.org")
+        assert found is not None
+        assert (found.id, found.email) == ("acct:ann", "Ann@example.org")
+        for taken in ("ann@example.org", "ANN@example.org"):
+            with pytest.raises(AlreadyExists):
+                await directory.add_user("acct:bob", "", email=taken)
+        assert await directory.user("acct:bob") is None
+        for senseless in ("ann", "@example.org", "ann@", "a/b@c", "ann @example.org", "x" * 251 + "@y.z"):
+            with pytest.raises(InvalidName):
+                await directory.add_user("acct:bob", "", email=senseless)
+        assert await directory.user_by_email("") is None
+        assert await directory.user_by_email("nobody@example.org") is None
+
+    _run(check())
+
+
+def test_an_e_mail_address_is_free_again_when_its_user_lets_go_of_it() -> None:
+    async def check() -> None:
+        directory = Bench().directory()
+        await directory.add_user("acct:ann", "", email="ann@example.org")
+        await directory.add_user("acct:bob", "", email="bob@example.org")
+        with pytest.raises(AlreadyExists):
+            await directory.set_email("acct:bob", "ann@example.org")
+        await directory.set_email("acct:ann", "")
+        assert await directory.user_by_email("ann@example.org") is None
+        await directory.set_email("acct:bob", "ann@example.org")
+        found = await directory.user_by_email("ann@example.org")
+        assert found is not None
+        assert found.id == "acct:bob"
+        await directory.remove_user("acct:bob")
+        assert await directory.user_by_email("ann@example.org") is None
+        await directory.add_user("acct:eve", "", email="ann@example.org")
+
+    _run(check())
