@@ -18,6 +18,8 @@ from proxy.http.messages import BodyStream, Buffer
 CHUNK_BYTES: Final = 256 * 1024
 WHOLE_BYTES_MAX: Final = 1024 * 1024
 HELD_BYTES_MAX: Final = 512 * 1024
+PROVEN_BYTES: Final = 64 * 1024
+"""A body gets no more memory than this before so much of it has come: to announce much costs nothing."""
 _FIRST_CHUNK_BYTES: Final = 16 * 1024
 
 
@@ -37,8 +39,8 @@ class BodySource(Protocol):
 class RequestBody(BodyStream):
     """One request's body; the connection fills it, the handler reads it once."""
 
-    __slots__ = ("_at", "_begun", "_chunk", "_continue", "_ended", "_error", "_filled", "_held_bytes",
-                 "_paused", "_source", "_view", "_waiter", "left", "length", "taken_bytes")  # fmt: skip
+    __slots__ = ("_at", "_begun", "_buffer_bytes", "_chunk", "_continue", "_ended", "_error", "_filled",
+                 "_held_bytes", "_paused", "_source", "_view", "_waiter", "left", "length", "taken_bytes")  # fmt: skip
 
     def __init__(self, source: BodySource, length: int | None, *, expects_continue: bool) -> None:
         self.length = length
@@ -49,6 +51,7 @@ class RequestBody(BodyStream):
         self._filled: deque[Buffer] = deque()
         self._held_bytes = 0
         self._chunk: bytearray | None = None
+        self._buffer_bytes = 0
         self._view = memoryview(b"")
         self._at = 0
         self._paused = False
@@ -95,7 +98,7 @@ class RequestBody(BodyStream):
         if not self.left:
             self.end()
         elif self._at == len(self._view):
-            self._deliver()
+            self._end_chunk()
 
     def take(self, data: memoryview) -> None:
         """Take a copy of bytes that arrived elsewhere."""
@@ -112,7 +115,7 @@ class RequestBody(BodyStream):
             if self.length is not None:
                 self.left -= count
             if self._at == len(self._view):
-                self._deliver()
+                self._end_chunk()
         if self.length is not None and not self.left:
             self.end()
 
@@ -198,9 +201,19 @@ class RequestBody(BodyStream):
         return _FIRST_CHUNK_BYTES
 
     def _start_chunk(self, size: int) -> None:
-        self._chunk = bytearray(size)
+        self._buffer_bytes = size
+        self._chunk = bytearray(size if self.taken_bytes else min(size, PROVEN_BYTES))
         self._view = memoryview(self._chunk)
         self._at = 0
+
+    def _end_chunk(self) -> None:
+        """Pass a full chunk on; the first one grows to what the body is worth now that it has come so far."""
+        if len(self._view) == self._buffer_bytes:
+            self._deliver()
+            return
+        grown = bytearray(self._buffer_bytes)
+        grown[: self._at] = self._view
+        self._chunk, self._view = grown, memoryview(grown)
 
     def _deliver(self) -> None:
         if self._chunk is None or not self._at:
