@@ -39,8 +39,9 @@ class BodySource(Protocol):
 class RequestBody(BodyStream):
     """One request's body; the connection fills it, the handler reads it once."""
 
-    __slots__ = ("_at", "_begun", "_buffer_bytes", "_chunk", "_continue", "_ended", "_error", "_filled",
-                 "_held_bytes", "_paused", "_source", "_view", "_waiter", "left", "length", "taken_bytes")  # fmt: skip
+    __slots__ = ("_at", "_begun", "_buffer_bytes", "_chunk", "_continue", "_ended", "_error",
+                 "_filled", "_held_bytes", "_paused", "_source", "_view", "_waiter",
+                 "left", "length", "taken_bytes")  # fmt: skip
 
     def __init__(self, source: BodySource, length: int | None, *, expects_continue: bool) -> None:
         self.length = length
