@@ -8,6 +8,7 @@ is told by proxy.s3.actions, and judged by proxy.s3.judging.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from model.containers import OWNERSHIP, POLICY
 from model.errors import NoSuchContainer
@@ -20,6 +21,7 @@ from proxy.s3.actions import (
     CREATORS,
     DELETE_OBJECT,
     LIST_BUCKET,
+    OF_UPLOADS,
     POLICY_ACTIONS,
     PUT_OBJECT_ACL,
     Action,
@@ -27,7 +29,7 @@ from proxy.s3.actions import (
 )
 from proxy.s3.call import Call
 from proxy.s3.errors import S3Error
-from proxy.s3.facts import More
+from proxy.s3.facts import More, more_of_upload, tags_of_upload
 from proxy.s3.judging import (
     Deed,
     all_permit,
@@ -37,6 +39,7 @@ from proxy.s3.judging import (
     permits_owner,
     permits_stored,
 )
+from proxy.s3.multipart import said_at_beginning
 from proxy.s3.names import is_bucket_name
 
 
@@ -92,18 +95,23 @@ async def _enter(call: Call, wanted: Permission | None, bucket: str = "") -> Con
     path = await locate(call, bucket)
     check_expected_owner(call, path)
     container = await call.colony.container(path)
-    if not _may_enter(call, container, wanted):
+    if not await _may_enter(call, container, wanted):
         # What this process remembers of a bucket may be older than a grant: look again.
         container = await call.colony.container(path, fresh=True)
-        if not _may_enter(call, container, wanted):
+        if not await _may_enter(call, container, wanted):
             raise S3Error("AccessDenied")
     return container
 
 
-def _may_enter(call: Call, container: Container, wanted: Permission | None) -> bool:
-    if POLICY not in container.settings and owns_bucket(call, container):
-        return True
-    if not all_permit(call, container, needed(call), wanted):
+async def _may_enter(call: Call, container: Container, wanted: Permission | None) -> bool:
+    if POLICY not in container.settings:
+        return owns_bucket(call, container) or all_permit(call, container, needed(call), wanted)
+    deeds = needed(call)
+    if call.operation in OF_UPLOADS:
+        said = await said_at_beginning(call, container.path)
+        more, asked = more_of_upload(said), tags_of_upload(said)
+        deeds = [replace(deed, more=more, request_tags=asked) for deed in deeds]
+    if not all_permit(call, container, deeds, wanted):
         return False
     headers = call.request.headers
     given = any(name in headers for name in ("x-amz-acl", *GRANT_HEADERS))

@@ -154,5 +154,8 @@ ALONG: Final[Mapping[str, Action]] = {
 }
 """What a header of a new object needs besides."""
 
+OF_UPLOADS: Final = frozenset((Op.COMPLETE_MULTIPART_UPLOAD, Op.UPLOAD_PART, Op.UPLOAD_PART_COPY))
+"""Operations on an upload whose beginning said what the object is to bear."""
+
 CREATORS: Final = frozenset((Op.COPY_OBJECT, Op.CREATE_MULTIPART_UPLOAD, Op.POST_OBJECT, Op.PUT_OBJECT))
 """Operations whose headers say what a new object is to bear."""

@@ -14,6 +14,7 @@ from proxy.auth.bucket_rules import global_facts
 from proxy.auth.policy_conditions import read_date
 from proxy.auth.query import decode
 from proxy.auth.sigv4 import Carrier
+from proxy.http.messages import Headers
 from proxy.operations.types import StoredObject
 from proxy.s3 import tags
 from proxy.s3.call import Call
@@ -52,11 +53,30 @@ _HEADERS: Final = {
 }
 """Keys that are headers."""
 
+_OF_REQUEST: Final = ("x-amz-content-sha256", "x-amz-metadata-directive")
+_TAGGING: Final = "x-amz-tagging"
+
 _EXISTING_TAG: Final = "s3:existingobjecttag/"
 _REQUEST_TAG: Final = "s3:requestobjecttag/"
 
 More = Mapping[str, Sequence[str]]
 """Condition keys, lower case, that a verb knows better than the headers do."""
+
+
+def said_of_new(headers: Headers) -> dict[str, str]:
+    """Return the headers that tell policies what a new object is to bear, to be kept with an upload."""
+    names = [name for name in _HEADERS.values() if name.startswith("x-amz-") and name not in _OF_REQUEST]
+    return {name: headers[name] for name in (*names, _TAGGING) if name in headers}
+
+
+def more_of_upload(said: Mapping[str, str]) -> More:
+    """Return the condition keys that the beginning of an upload has settled for all of its parts."""
+    return {key: (said[name],) for key, name in _HEADERS.items() if name in said}
+
+
+def tags_of_upload(said: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Return the tags that the beginning of an upload asked for, None where it asked for none."""
+    return tags.from_header(said[_TAGGING]) if _TAGGING in said else None
 
 
 class Facts:
@@ -118,7 +138,7 @@ class Facts:
     def _tags_asked(self) -> Mapping[str, str]:
         if self._request_tags is not None:
             return self._request_tags
-        text = self._call.request.headers.get("x-amz-tagging")
+        text = self._call.request.headers.get(_TAGGING)
         try:
             return tags.from_header(text) if text else {}
         except S3Error:

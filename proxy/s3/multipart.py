@@ -9,7 +9,7 @@ needs them, the replicator does it, some time later, since a reader may still be
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ ALGORITHM: Final = "algorithm"
 """In an upload's extra: the checksum algorithm its parts bear."""
 TYPE: Final = "type"
 """In an upload's extra: FULL_OBJECT or COMPOSITE."""
+SAID: Final = "said"
+"""In an upload's extra: the headers of its beginning that bucket policies ask for, for all of its parts."""
 CHECKSUM: Final = "sum"
 """In a part's listing row: its checksum by the upload's algorithm."""
 
@@ -91,6 +93,16 @@ async def find_upload(call: Call, path: ContainerPath) -> Upload:
         extra.get(TYPE, checksums.FULL_OBJECT),
         bool(algorithm),
     )
+
+
+async def said_at_beginning(call: Call, path: ContainerPath) -> Mapping[str, str]:
+    """Return the headers that an upload began with, which policies ask for; none where it is absent."""
+    try:
+        upload = await find_upload(call, path)
+    except NoSuchUpload:
+        return {}
+    said: Mapping[str, str] = upload.stored.record.extra.get(SAID, {})
+    return said
 
 
 def read_part_number(call: Call) -> int:

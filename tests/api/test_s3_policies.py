@@ -1,4 +1,4 @@
-"""boto3 with several users: policies, public access, ownership and ACLs of a running colony, Swift included."""
+"""boto3 with several users: policies, public access, ownership and ACLs of a running colony, and Swift."""
 
 import json
 import time

@@ -14,7 +14,8 @@ from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
 from proxy.s3.errors import S3Error
 from proxy.s3.expiration import show_abort
-from proxy.s3.multipart import ALGORITHM, TYPE, new_upload_id, sealed_upload, upload_path
+from proxy.s3.facts import said_of_new
+from proxy.s3.multipart import ALGORITHM, SAID, TYPE, new_upload_id, sealed_upload, upload_path
 from proxy.s3.names import check_key
 from proxy.s3.ownership import owner_of_new
 from proxy.s3.upload import named_algorithm
@@ -29,13 +30,14 @@ async def create_multipart_upload(call: Call) -> Response:
     extra = _checksum_choice(headers)
     container = await call.colony.container(path)
     sealed = await sealed_upload(call, path, encryption.wanted_seal(call, headers, container.settings))
+    said = said_of_new(headers)
     owner = owner_of_new(container, call.user, headers.get("x-amz-acl"))
     new = NewObject(
         content_type=headers.get("content-type") or metadata.DEFAULT_TYPE,
         headers=metadata.read_headers(headers),
         user=metadata.read_user(headers),
         owner=owner,
-        extra={**extra, **sealed},
+        extra={**extra, **sealed, **({SAID: said} if said else {})},
         listed={"owner": owner, **extra},
         sides=await new_sides(call, path),
     )

@@ -178,6 +178,27 @@ def test_tags_with_a_new_object_need_their_own_action(world: World) -> None:
     assert friend("PUT", "/bucket/b", b"x", {"x-amz-tagging": "a=b"}).status == 200
 
 
+def test_parts_are_judged_by_what_their_upload_began_with(world: World) -> None:
+    friend = world.user("other", "friend", "member")
+    given = {"StringNotEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}}
+    tagged = {"StringEquals": {"s3:RequestObjectTag/a": "b"}}
+    put_policy(
+        world,
+        statement("Allow", ["s3:PutObject", "s3:PutObjectTagging"], Condition=tagged),
+        statement("Deny", "s3:PutObject", Condition=given),
+    )
+    said = {"x-amz-acl": "bucket-owner-full-control", "x-amz-tagging": "a=b"}
+    assert friend("POST", "/bucket/m?uploads", headers={"x-amz-tagging": "a=b"}).code == "AccessDenied"
+    upload = friend("POST", "/bucket/m?uploads", headers=said).text("UploadId")
+    part = friend("PUT", f"/bucket/m?partNumber=1&uploadId={upload}", b"x")
+    assert part.status == 200
+    assert friend("PUT", "/bucket/m?partNumber=1&uploadId=none", b"x").code == "AccessDenied"
+    one = f"<Part><PartNumber>1</PartNumber><ETag>{part.headers['etag']}</ETag></Part>"
+    body = f"<CompleteMultipartUpload>{one}</CompleteMultipartUpload>".encode()
+    assert friend("POST", f"/bucket/m?uploadId={upload}", body).status == 200
+    assert world.admin("GET", "/bucket/m").body == b"x"
+
+
 def test_a_denied_acl_is_not_given_with_a_new_object_either(world: World) -> None:
     put_policy(world, statement("Deny", "s3:PutObjectAcl"))
     assert world.admin("PUT", "/bucket/a", b"x", {"x-amz-acl": "public-read"}).code == "AccessDenied"
