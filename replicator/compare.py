@@ -88,9 +88,9 @@ class Comparer:
         """Do what a plan says, noting in `found` how it went."""
         delivery = await self.mover.run(plan.transfers)
         found.copied += len(delivery.held)
-        barred = dict.fromkeys(key[1:17] for key in delivery.refused if is_barred(delivery.refused, key))
-        for digest in barred:
-            await self._settler.settle(digest)
+        for key in delivery.refused:
+            if is_barred(delivery.refused, key):
+                await self._settler.settle(key)
         for tombstone in plan.consents:
             if not await self._consent(tombstone):
                 found.complete = False

@@ -178,7 +178,7 @@ class HandBack:
         Were it on a majority of the homes, one that answers would hold it, or something newer; and settled
         under a newer ballot, they take it from nobody any more.
         """
-        if await self._keys.settler.settle(drop.key[1:17]) is None:
+        if await self._keys.settler.settle(drop.key) is None:
             return False
         looked = await self._keys.look_up(drop.key)
         everybody = all(device in looked.held for device in looked.devices)

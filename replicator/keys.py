@@ -103,7 +103,7 @@ class Keys:
         wanted = fingerprint(merged)
         short = {one for one in held if one not in entries or fingerprint(entries[one]) != wanted}
         delivery = await self.mover.run(planned)
-        if Outcome.PROMISED in delivery.refused.get(key, ()) and await self.settler.settle(key[1:17]):
+        if Outcome.PROMISED in delivery.refused.get(key, ()) and await self.settler.settle(key):
             # What was found is settled now, on a majority or overtaken: see how it stands.
             looked = await self.look_up(key)
             held, merged = dict(looked.held), looked.merged

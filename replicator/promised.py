@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from model.entry import Entry, from_row
+from model.entry import KEY_HEAD_BYTES, Entry, from_row
 from model.errors import ColonnadeError, Unavailable
 from model.names import object_key
-from model.promises import Decision, Next, Promised, decide
+from model.promises import Next, Promised, decide
 from model.stamp import ZERO, Stamp
 from objectd.contract import CommitWrite, Origin, Outcome, PrepareReply, RawEntry
 from replicator.mover import HELD, Mover
@@ -47,24 +47,29 @@ class Settler:
         self._mover = mover
         self.settled_count = 0
 
-    async def settle(self, digest: bytes) -> Settled | None:
-        """Settle an object, or return None where that cannot be done just now."""
+    async def settle(self, key: bytes) -> Settled | None:
+        """Settle an object, a version of this key too, on all homes that answer.
+
+        Returns None where that cannot be done just now.
+        """
         for _ in range(TRIES_MAX):
             try:
-                found = await self._try(digest)
-            except (Unavailable, ColonnadeError) as error:
-                _log.info("not settled yet", extra={"digest": digest.hex(), "reason": str(error)})
+                found = await self._try(key)
+            except ColonnadeError as error:
+                _log.info("not settled yet", extra={"key": key.hex(), "reason": str(error)})
                 return None
             if found is not None:
                 self.settled_count += 1
                 return found
         return None
 
-    async def _try(self, digest: bytes) -> Settled | None:
+    async def _try(self, key: bytes) -> Settled | None:
         peers, epoch = self._peers, self._peers.epoch
+        digest, null_key = key[1:KEY_HEAD_BYTES], object_key(key[1:KEY_HEAD_BYTES])
+        also = None if key == null_key else key
         stamp = peers.clock.next()
         write_sets = epoch.home_sets(digest)
-        answers = await self._prepare(digest, write_sets, stamp)
+        answers = await self._prepare(digest, also, write_sets, stamp)
         granted = {one.device: one for one in answers if one.granted}
         if not has_majority(write_sets, granted) or peers.epoch.number != epoch.number:
             peers.clock.observe(max((one.newest for one in answers), default=ZERO))
@@ -74,17 +79,19 @@ class Settler:
         read_sets = write_sets if epoch.phase is Phase.READ_NEW else (epoch.read_homes(digest),)
         done: set[bytes] = set()
         while True:
-            decision = decide(write_sets, read_sets, replies, object_key(digest))
+            decision = decide(write_sets, read_sets, replies, null_key, also=also)
             if decision.step is Next.SETTLED:
+                # A home beyond the majority would refuse it for ever: it takes it under the ballot alone.
+                for entry in decision.state:
+                    await self._finish(entry, stamp, replies, raw)
                 return Settled(stamp, epoch.number, decision.state)
-            entry = decision.entry
-            if decision.step is not Next.FINISH or entry is None or entry.key in done:
+            if decision.step is not Next.FINISH or decision.entry is None or decision.entry.key in done:
                 return None
-            done.add(entry.key)
-            await self._finish(decision, stamp, replies, raw)
+            done.add(decision.entry.key)
+            await self._finish(decision.entry, stamp, replies, raw)
 
     async def _prepare(
-        self, digest: bytes, write_sets: Sequence[Sequence[int]], stamp: Stamp
+        self, digest: bytes, also: bytes | None, write_sets: Sequence[Sequence[int]], stamp: Stamp
     ) -> list[PrepareReply]:
         peers, number = self._peers, self._peers.epoch.number
         homes = dict.fromkeys(home for homes in write_sets for home in homes)
@@ -93,7 +100,7 @@ class Settler:
         async def ask(node: str, owned: Sequence[int]) -> list[PrepareReply]:
             try:
                 return await peers.client(node).prepare(
-                    digest, owned, stamp, epoch=number, deadline_ms=CALL_DEADLINE_MS
+                    digest, owned, stamp, epoch=number, also=also, deadline_ms=CALL_DEADLINE_MS
                 )
             except Unavailable:
                 return []
@@ -103,14 +110,12 @@ class Settler:
 
     async def _finish(
         self,
-        decision: Decision,
+        entry: Entry,
         stamp: Stamp,
         replies: dict[int, Promised],
         raw: Mapping[int, Mapping[bytes, RawEntry]],
     ) -> None:
         """Bring an entry to the homes that promised."""
-        entry = decision.entry
-        assert entry is not None
         entries = {device: one.held[entry.key] for device, one in replies.items() if entry.key in one.held}
         held = {device: of.get(entry.key) for device, of in raw.items()}
         planned = [replace(one, ballot=stamp) for one in transfers(entry, entries, held)]
@@ -127,7 +132,7 @@ class Settler:
         if entry.suffix and object_key(entry.digest, entry.stamp) == entry.key:
             # The stamp is the version's id: whoever made it makes another.
             return False
-        found = await self.settle(entry.digest)
+        found = await self.settle(entry.key)
         if found is None:
             return False
         if any(one.newest >= entry.newest for one in found.state):
