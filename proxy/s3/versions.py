@@ -64,4 +64,5 @@ def _absence(call: Call, error: Absent) -> S3Error:
     if isinstance(error, NoSuchVersion):
         version = call.query.get("versionId", "")
         return S3Error("NoSuchVersion", details={"Key": call.key, "VersionId": version})
-    return S3Error("NoSuchKey", details={"Key": call.key})
+    # AWS says nothing here; radosgw's clients and the test suite of S3 look for the word.
+    return S3Error("NoSuchKey", details={"Key": call.key}, headers=[(DELETE_MARKER, "false")])
