@@ -36,6 +36,8 @@ from tests.support.mutation import Mutator
 
 SECONDS = float(os.environ.get("COLONNADE_FUZZ_SECONDS", "8"))
 SEED = int(os.environ.get("COLONNADE_FUZZ_SEED", str(time.time_ns())))
+pytestmark = pytest.mark.timeout(2 * SECONDS + 120)
+
 PARSERS_SHARE = 0.25
 """How much of the time is the parsers' alone, without a server."""
 WARM_REQUESTS = 200
