@@ -150,7 +150,8 @@ class _Promises:
             stated = self.framed.trailers.get(self.trailer, "")
             if not stated:
                 raise S3Error("MalformedTrailerError")
-            _check_form(self.algorithm, f"{self.trailer} trailing", stated)
+            if not checksums.well_formed(self.algorithm, stated):
+                raise S3Error("InvalidRequest", f"Value for {self.trailer} trailing header is invalid.")
         if stated and stated != digests.checksums[self.algorithm]:
             raise S3Error(
                 "BadDigest",

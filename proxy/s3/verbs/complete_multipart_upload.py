@@ -57,7 +57,7 @@ async def complete_multipart_upload(call: Call) -> Response:
     try:
         upload = await find_upload(call, path)
     except NoSuchUpload:
-        return await _completed_before(call, path)
+        return await _completed_before(call, path, named)
     rows = {part_number(row): row async for row in list_parts(call, path, upload.id)}
     parts = [_part(call, path, rows, one, upload) for one in named]
     _check_sizes(call, parts)
@@ -84,14 +84,15 @@ async def complete_multipart_upload(call: Call) -> Response:
     return _result(call, stored)
 
 
-async def _completed_before(call: Call, path: ContainerPath) -> Response:
+async def _completed_before(call: Call, path: ContainerPath, named: Sequence[_Named]) -> Response:
     """Answer a client that asks again because it did not hear the answer. Raises NoSuchUpload."""
     upload_id = call.query["uploadId"]
     try:
         stored = await call.colony.head_object(call.object(path))
     except NoSuchObject:
         raise NoSuchUpload(upload_id) from None
-    if stored.record.extra.get(UPLOAD) != upload_id:
+    parts = [part.number for part in stored.record.parts]
+    if stored.record.extra.get(UPLOAD) != upload_id or parts != [one.number for one in named]:
         raise NoSuchUpload(upload_id)
     return _result(call, stored)
 

@@ -25,13 +25,13 @@ async def list_object_versions(call: Call) -> Response:
     marker = check_listing_name("key-marker", query.get("key-marker", ""))
     version_marker = query.get("version-id-marker") or None
     if version_marker is not None:
+        check_version_id("version-id-marker", version_marker)
         if not marker:
             raise invalid_argument(
                 "version-id-marker",
                 version_marker,
                 "A version-id marker cannot be specified without a key marker.",
             )
-        check_version_id("version-id-marker", version_marker)
     page = await _fetch(call, path, wanted, (marker, version_marker))
     container = await call.colony.container(path)
     owner = (await call.named_owner(container.record.owner)).xml()

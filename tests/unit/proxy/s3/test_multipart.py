@@ -134,6 +134,7 @@ def test_the_upload_goes_with_completion_which_may_be_asked_for_again(world: Wor
     assert client("GET", "/bucket/k").body == BIG
     again = finish(client, upload, [(1, etag)])
     assert (again.status, again.text("ETag")) == (200, client("HEAD", "/bucket/k").headers["etag"])
+    assert finish(client, upload, [(1, etag), (2, etag)]).code == "NoSuchUpload"
     client("DELETE", "/bucket/k")
     assert finish(client, upload, [(1, etag)]).code == "NoSuchUpload"
 
