@@ -18,7 +18,7 @@ PYTEST_ARGS ?=
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 
 # Programs of the system, each named as its Debian package.
-TEST_PROGRAMS := faketime restic wrk
+TEST_PROGRAMS := faketime nodejs restic wrk
 
 # One resolution for every supported Python, each archive by hash, and no word of where it came from.
 UV_VERSION := 0.13.8
@@ -86,12 +86,35 @@ system: ## Install the Debian packages that tests use, where allowed
 	@missing=""; for program in $(TEST_PROGRAMS); do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
 	if [ -n "$$missing" ]; then $(call apt_install,$$missing); fi
 
+# A foreign suite and its clients, fetched by hash and kept out of the tree: $(VENV)/swift-suite.
+SWIFT_RELEASE := tests/api/swift_suite/release.txt
+STAMP_SWIFT := $(VENV)/.stamp-swift-suite
+
+.PHONY: swift-suite
+swift-suite: venv ## Fetch the S3 suite of OpenStack Swift's source distribution, where the index is reached
+	@if [ ! $(STAMP_SWIFT) -nt $(SWIFT_RELEASE) ]; then \
+		rm -rf $(VENV)/swift-suite && mkdir $(VENV)/swift-suite \
+		&& $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-input --no-deps --no-binary :all: \
+			--no-build-isolation --require-hashes --requirement $(SWIFT_RELEASE) --dest $(VENV)/swift-suite \
+		&& tar -xzf $(VENV)/swift-suite/swift-*.tar.gz -C $(VENV)/swift-suite --strip-components=1 \
+		&& touch $(STAMP_SWIFT) || echo "not fetched: the source distribution of Swift"; fi
+
+JAVASCRIPT_LOCK := tests/api/javascript/package-lock.json
+STAMP_JAVASCRIPT := $(VENV)/.stamp-javascript
+
+.PHONY: javascript
+javascript: venv ## Install the AWS SDK for JavaScript, where npm and its registry are reached
+	@if [ ! $(STAMP_JAVASCRIPT) -nt $(JAVASCRIPT_LOCK) ]; then \
+		mkdir -p $(VENV)/javascript && cp $(dir $(JAVASCRIPT_LOCK))package*.json $(VENV)/javascript/ \
+		&& npm ci --prefix $(VENV)/javascript --silent --no-audit --no-fund --ignore-scripts \
+		&& touch $(STAMP_JAVASCRIPT) || echo "not installed: the AWS SDK for JavaScript"; fi
+
 .PHONY: up
 up: venv-run ## Start a whole colony here (DEVICES= DATA= PORT= ARGS=)
 	@exec $(BIN)/colonnade up $(UP_ARGS)
 
 .PHONY: test
-test: venv system lint types contracts pytest ## Everything: lint, types, import contracts, all tests
+test: venv system swift-suite javascript lint types contracts pytest ## Everything: lint, types, import contracts, all tests
 
 .PHONY: pytest
 pytest: venv ## Only the tests (PYTEST_ARGS= PYTEST_WORKERS=)

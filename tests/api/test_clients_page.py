@@ -15,12 +15,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "clients.md"
 SECTION = re.compile(r"^## (?P<name>.+?)\n(?P<text>.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```(?P<language>sh|python)\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 SECTIONS = {found["name"]: found["text"] for found in SECTION.finditer(PAGE.read_text())}
-PROGRAMS = {"aws-cli": "aws", "boto3": "python3"}
+PROGRAMS = {"aws-cli": "aws", "boto3": "python3", "pyarrow, s3fs, obstore and DuckDB": "python3"}
 LARGE_BYTES = 3_500_000
 
 
 def test_the_page_has_a_section_for_each_client() -> None:
-    assert set(SECTIONS) >= {"aws-cli", "boto3", "s3cmd", "swift", "openstack", "rclone", "curl"}
+    clients = {"aws-cli", "boto3", "s3cmd", "restic", "swift", "openstack", "rclone", "curl"}
+    assert set(SECTIONS) >= clients
+    assert set(PROGRAMS) <= set(SECTIONS)
 
 
 @pytest.mark.parametrize("name", SECTIONS)
