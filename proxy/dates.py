@@ -93,7 +93,6 @@ def parse_iso(text: str) -> int | None:
     return moment_ms
 
 
-@lru_cache(maxsize=8192)
 # A listing's names were mostly written within few seconds of one another.
 @lru_cache(maxsize=4096)
 def _iso_seconds(moment_s: int) -> str:

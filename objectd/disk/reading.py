@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final
 
+from kit.pages import fresh_memory
 from model.errors import Absent, CorruptRecord, DeviceFailed
 from objectd.disk.files import Files
 from objectd.disk.index import Index
@@ -156,12 +157,11 @@ def _verified(files: Files, source: _Source, offset: int, length: int, *, wait: 
     gap = source.bytes_at - source.checksums_at
     if start == 0 and gap == checksum_bytes:
         # Checksums and bytes are one span, read in one call.
-        buffer = bytearray(gap + stop)
-        _fill(files, source, buffer, source.checksums_at, wait=wait)
-        view = memoryview(buffer)
+        view = fresh_memory(gap + stop)
+        _fill(files, source, view, source.checksums_at, wait=wait)
         checksums, blocks = view[:gap], view[gap:]
     else:
-        blocks = memoryview(bytearray(stop - start))
+        blocks = fresh_memory(stop - start)
         checksums = memoryview(bytearray(checksum_bytes))
         _fill(files, source, checksums, source.checksums_at + 4 * first, wait=wait)
         _fill(files, source, blocks, source.bytes_at + start, wait=wait)
@@ -174,17 +174,17 @@ def _verified_waiting(files: Files, source: _Source, offset: int, length: int) -
     return _verified(files, source, offset, length, wait=True)
 
 
-def _fill(files: Files, source: _Source, buffer: bytearray | memoryview, offset: int, *, wait: bool) -> None:
-    """Fill a buffer. Past the end of the file it stays zero, and its checksum tells."""
-    filled = files.read_into(source.file.fd, [buffer], offset, wait=wait)
-    if filled == len(buffer):
+def _fill(files: Files, source: _Source, view: memoryview, offset: int, *, wait: bool) -> None:
+    """Fill a buffer. Past the end of the file it becomes zero, and its checksum tells."""
+    filled = files.read_into(source.file.fd, [view], offset, wait=wait)
+    if filled == len(view):
         return
     if not wait:
         # The rest is not in memory: let a thread read it.
         raise BlockingIOError
-    view = memoryview(buffer)
-    while filled < len(buffer):
+    while filled < len(view):
         more = files.read_into(source.file.fd, [view[filled:]], offset + filled, wait=True)
         if not more:
+            view[filled:] = bytes(len(view) - filled)
             return
         filled += more

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
+from kit.pages import fresh_memory
 from model.errors import BadRequest, ColonnadeError
 from proxy.http.messages import BodyStream, Buffer
 
@@ -51,7 +52,7 @@ class RequestBody(BodyStream):
         self._continue = expects_continue
         self._filled: deque[Buffer] = deque()
         self._held_bytes = 0
-        self._chunk: bytearray | None = None
+        self._chunk: memoryview | None = None
         self._buffer_bytes = 0
         self._view = memoryview(b"")
         self._at = 0
@@ -203,8 +204,7 @@ class RequestBody(BodyStream):
 
     def _start_chunk(self, size: int) -> None:
         self._buffer_bytes = size
-        self._chunk = bytearray(size if self.taken_bytes else min(size, PROVEN_BYTES))
-        self._view = memoryview(self._chunk)
+        self._chunk = self._view = fresh_memory(size if self.taken_bytes else min(size, PROVEN_BYTES))
         self._at = 0
 
     def _end_chunk(self) -> None:
@@ -212,9 +212,9 @@ class RequestBody(BodyStream):
         if len(self._view) == self._buffer_bytes:
             self._deliver()
             return
-        grown = bytearray(self._buffer_bytes)
+        grown = fresh_memory(self._buffer_bytes)
         grown[: self._at] = self._view
-        self._chunk, self._view = grown, memoryview(grown)
+        self._chunk = self._view = grown
 
     def _deliver(self) -> None:
         if self._chunk is None or not self._at:

@@ -22,6 +22,7 @@ from kit.frames import (
     FrameType,
     encode_frame,
 )
+from kit.pages import PAGE_BYTES, address_of
 
 Got = list[tuple[int, int, int, Any, bytes]]
 
@@ -43,6 +44,21 @@ def feed(data: bytes, cuts: list[int], **limits: int) -> Got:
         at += count
         turn += 1
     return got
+
+
+def test_a_large_body_begins_at_a_page_whatever_its_head() -> None:
+    bodies: list[Buffer] = []
+    for head in (None, [1], [b"x" * 77]):
+        bodies.clear()
+        reader = FrameReader(lambda kind, flags, call_id, head, body: bodies.append(body))
+        data = b"".join(encode_frame(FrameType.REPLY, 1, head, bytes(OWN_BUFFER_BYTES_MIN)))
+        for at in range(0, len(data), 1000):
+            piece = data[at : at + 1000]
+            reader.room()[: len(piece)] = piece
+            reader.received(len(piece))
+        (body,) = bodies
+        assert address_of(body) % PAGE_BYTES == 0
+        assert body == bytes(OWN_BUFFER_BYTES_MIN)
 
 
 heads = st.one_of(st.none(), st.integers(0, 2**40), st.lists(st.binary(max_size=20), max_size=4))

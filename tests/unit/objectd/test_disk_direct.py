@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import random
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.pages import address_of, paged_memory
+from kit.pages import address_of, fresh_memory, paged_memory
 from model.entry import Kind
+from model.errors import CorruptRecord
 from objectd.disk.direct import split, whole_pages
 from objectd.disk.files import Files
 from objectd.disk.locations import Location
@@ -291,5 +293,29 @@ def test_a_syncer_writes_pages_and_tells_of_what_fails(
         Files().close(fd)
         assert await write(0, pages) == errno.EBADF
         syncer.close()
+
+    asyncio.run(run())
+
+
+def test_memory_for_any_size_has_that_size_and_can_be_filled() -> None:
+    for size in (0, 1, 4_097, 32 << 10, 1 << 20):
+        memory = fresh_memory(size)
+        memory[:] = bytes(size)
+        assert memory == bytes(size)
+
+
+def test_a_volume_cut_short_under_a_payload_is_found_out(tmp_path: Path) -> None:
+    async def run() -> None:
+        store = open_store(tmp_path)
+        payload = random.Random(1).randbytes(LARGE_BYTES)
+        await store.commit([put(1, 10, payload)])
+        held = store.get(object_key(1))
+        assert held is not None
+        volume = next((tmp_path / "volumes").iterdir())
+        for cut_bytes in (LARGE_BYTES // 2, 100):
+            os.truncate(volume, cut_bytes)
+            with pytest.raises(CorruptRecord):
+                _ = [piece async for piece in store.read(held, 0, LARGE_BYTES)]
+        await store.close()
 
     asyncio.run(run())
