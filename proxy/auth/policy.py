@@ -198,7 +198,7 @@ def parse_policy(text: bytes, bucket: str) -> Policy:
     return Policy(tuple(_read_statement(one, bucket, variables) for one in listed))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def stored_policy(text: bytes, bucket: str) -> Policy:
     """Return the policy of a register, as it was accepted once. Raises CorruptRecord."""
     try:
