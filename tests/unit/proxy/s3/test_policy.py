@@ -1,11 +1,14 @@
 """Bucket policies, public access blocks and ownership, end to end through the verbs."""
 
+import asyncio
 import dataclasses
 import json
 from typing import Any
 
 import pytest
 
+from model.containers import POLICY
+from model.names import ContainerPath
 from tests.unit.proxy.s3.client import Answer, Client, World
 
 BUCKET = "arn:aws:s3:::bucket"
@@ -117,6 +120,16 @@ def test_a_denial_binds_the_owner_who_can_still_lift_it(world: World) -> None:
     assert world.admin("GET", "/bucket/k").body == b"hello"
     assert world.admin("DELETE", "/bucket?policy").status == 204
     assert world.admin("PUT", "/bucket/k", b"x").status == 200
+
+
+def test_a_policy_that_cannot_be_read_opens_nothing_and_can_be_replaced(world: World) -> None:
+    path = ContainerPath("acme", "bucket")
+    asyncio.run(world.colony.set_container(path, {POLICY: b"{"}))
+    world.admin("PUT", "/bucket/k?acl", headers={"x-amz-acl": "public-read"})
+    for client in (world.admin, world.anonymous):
+        assert client("GET", "/bucket/k").code == "InternalError"
+    assert world.admin("DELETE", "/bucket?policy").status == 204
+    assert world.admin("GET", "/bucket/k").body == b"hello"
 
 
 def test_a_denial_outweighs_acls_and_allows(world: World) -> None:
