@@ -67,7 +67,8 @@ _MISSING: Final = (
 def customer_key(call: Call, headers: Headers, of: Of = Of.OBJECT) -> bytes | None:
     """Return the customer's key that headers bring, checked, or None. Raises S3Error."""
     names = _PARTS[of]
-    if not any(name in headers for name in names):
+    # Spelled out: this is on the path of every GET and PUT.
+    if names[0] not in headers and names[1] not in headers and names[2] not in headers:
         return None
     if not call.request.secure and call.settings.customer_keys is CustomerKeys.TLS_ONLY:
         raise S3Error("InvalidRequest", _WITH_KEY + "be made over a secure connection.")
