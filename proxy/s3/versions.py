@@ -36,6 +36,11 @@ def show_version(stored: StoredObject, name: str = VERSION_ID) -> list[tuple[str
     return [(name, stored.version_id)] if stored.is_versioned_container else []
 
 
+def show_new_version(stored: StoredObject) -> list[tuple[str, str]]:
+    """Return the header that tells the id of a version just written; not that of the null one, as in AWS."""
+    return [] if stored.version_id == NULL_VERSION else [(VERSION_ID, stored.version_id)]
+
+
 async def absent(
     call: Call, path: ContainerPath, guard: Container | None, error: Absent, *, key: str = ""
 ) -> S3Error:

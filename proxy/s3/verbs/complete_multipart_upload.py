@@ -36,7 +36,7 @@ from proxy.s3.multipart import (
     upload_name,
 )
 from proxy.s3.upload import Stated, read_whole
-from proxy.s3.versions import show_version
+from proxy.s3.versions import show_new_version
 
 _BODY_BYTES_MAX: Final = 8 << 20
 
@@ -112,7 +112,7 @@ def _result(call: Call, stored: StoredObject) -> Response:
         inner += xml_write.checksum_tags({chosen[0]: chosen[1], "Type": chosen[2]})
     return xml(
         xml_write.root("CompleteMultipartUploadResult", inner),
-        headers=encryption.show(call.request.headers, stored.record.extra) + show_version(stored),
+        headers=encryption.show(call.request.headers, stored.record.extra) + show_new_version(stored),
     )
 
 

@@ -29,7 +29,7 @@ from proxy.s3.names import check_key
 from proxy.s3.ownership import owner_of_new
 from proxy.s3.upload import named_algorithm
 from proxy.s3.verbs.put_object import new_sides
-from proxy.s3.versions import show_version
+from proxy.s3.versions import show_new_version
 
 _CHANGES = ("x-amz-storage-class", "x-amz-website-redirect-location", "x-amz-checksum-algorithm")
 
@@ -71,7 +71,7 @@ async def copy_object(call: Call) -> Response:
             *encryption.show_written(headers, stored.record.extra),
             *await show_expiration(call, stored),
             *show_source_version(opened),
-            *show_version(stored),
+            *show_new_version(stored),
         ],
     )
 

@@ -17,7 +17,7 @@ from proxy.s3.grants import list_of_new
 from proxy.s3.names import check_key
 from proxy.s3.ownership import owner_of_new
 from proxy.s3.upload import Upload, read_upload
-from proxy.s3.versions import show_version
+from proxy.s3.versions import show_new_version
 
 
 async def put_object(call: Call) -> Response:
@@ -50,7 +50,7 @@ async def store(call: Call, path: ContainerPath, upload: Upload) -> StoredObject
 def show_written(call: Call, stored: StoredObject) -> list[tuple[str, str]]:
     """Return the headers that tell of an object just stored."""
     record = stored.record
-    shown = [("ETag", f'"{record.etag}"'), *metadata.show_checksum(record), *show_version(stored)]
+    shown = [("ETag", f'"{record.etag}"'), *metadata.show_checksum(record), *show_new_version(stored)]
     return shown + encryption.show_written(call.request.headers, record.extra)
 
 
