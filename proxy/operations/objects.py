@@ -9,6 +9,7 @@ from typing import Final
 
 from model.containers import Versioning
 from model.entry import Entry, Kind, only_sides
+from model.errors import NoSuchVersion
 from model.names import HIDDEN, NULL_VERSION, ContainerPath, ObjectPath, version_of_key
 from model.objects import (
     EXPIRES,
@@ -223,24 +224,27 @@ class Objects:
         `precondition` is called with that version, and what it allows is done only if nothing about the
         object changes meanwhile. Raises as `head_object` does, and what it raises.
         """
+        stored, found = await self.look_ups.readable(path, version=version)
         if precondition is None:
-            _, found = await self.look_ups.readable(path, version=version)
             await self._write_sides(path, found.entry, {name: value}, {})
             return
-        keys: list[bytes] = []
+        # Looked at beforehand: what fails already needs no ballot.
+        precondition(stored)
+        key = found.entry.key
+        versioning = await self.look_ups.versioning(path.parent)
 
-        async def judge(state: tuple[Entry, ...] = ()) -> bool:
-            stored, found = await self.look_ups.readable(path, version=version)
-            precondition(stored)
-            keys[:] = [found.entry.key]
+        async def judge(state: tuple[Entry, ...]) -> bool:
+            entry = next((one for one in state if one.key == key), None)
+            live = None if entry is None else self.look_ups.live(path, entry, versioning)
+            if live is None:
+                raise NoSuchVersion(f"{path.name} has no version {version}")
+            precondition(live)
             return True
 
         def updates(stamp: Stamp) -> tuple[Update]:
-            return (Update(only_sides(keys[0], {name: (stamp, value)})),)
+            return (Update(only_sides(key, {name: (stamp, value)})),)
 
-        # Looked at beforehand: what fails already needs no ballot.
-        await judge()
-        await write_object_if(self.nodes, path, self.look_ups.places(path).digest, judge, updates)
+        await write_object_if(self.nodes, path, key, judge, updates)
 
     async def _write_sides(
         self, path: ObjectPath, entry: Entry, sides: Mapping[str, bytes], row_sides: Mapping[str, bytes]
