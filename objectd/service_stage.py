@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
+from kit.pages import paged_memory
 from kit.rpc import Reply
 from kit.rpc_server import Call
 from model.errors import ColonnadeError, DeviceFailed, Unavailable
@@ -84,11 +85,23 @@ class Stagings:
             gathered.append(chunk)
             size += len(chunk)
             if size >= CHUNK_BYTES:
-                await session.write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
+                await session.write(_joined(gathered, size))
                 gathered = []
                 size = 0
         if gathered:
-            await session.write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
+            await session.write(_joined(gathered, size))
+
+
+def _joined(chunks: Sequence[Buffer], size: int) -> Buffer:
+    """Return chunks as one, in memory that each device's disk can take it from."""
+    if len(chunks) == 1:
+        return chunks[0]
+    joined = paged_memory(size)
+    at = 0
+    for chunk in chunks:
+        joined[at : at + len(chunk)] = chunk
+        at += len(chunk)
+    return joined
 
 
 class _Session:

@@ -18,8 +18,9 @@ from struct import Struct
 from typing import Final
 
 from model.errors import DeviceFailed, DeviceFull
+from objectd.disk.direct import split, whole_pages
 from objectd.disk.files import Files
-from objectd.disk.records import Buffer, LargeFile, block_count, crc32c
+from objectd.disk.records import PAGE_BYTES, Buffer, LargeFile, block_count, crc32c
 
 LARGE_BLOCK_BYTES: Final = 256 << 10
 _LARGE_VERSION: Final = 1
@@ -145,6 +146,8 @@ class LargeStaging:
         self._synced_to = 0
         self._checksums: list[int] = []
         self._block_fill = 0
+        self._direct: OpenFile | None = None
+        self._rest = b""
 
     async def begin(self, size_hint: int | None) -> None:
         """Open the file and set space aside."""
@@ -159,6 +162,8 @@ class LargeStaging:
             return
         gathered, self._gathered = self._gathered, bytearray()
         await self._in_thread(self._write, [gathered, chunk] if gathered else [chunk])
+        # What fills no page goes with the next chunk.
+        self._gathered += self._rest
 
     async def finish(self) -> None:
         """Make the bytes durable."""
@@ -177,14 +182,17 @@ class LargeStaging:
 
     def release(self) -> None:
         """Let go of the file: without a name it is gone, once no thread works on it any more."""
-        self._file = None
+        self._file = self._direct = None
 
     # -- in a thread
 
     def _open(self, size_hint: int | None) -> None:
-        self._file = OpenFile(self._large.open_unnamed(), self._large.files)
+        files = self._large.files
+        self._file = OpenFile(self._large.open_unnamed(), files)
+        direct = files.open_direct(Path(f"/proc/self/fd/{self._file.fd}"))
+        self._direct = None if direct is None else OpenFile(direct, files)
         if size_hint:
-            self._large.files.reserve(self._file.fd, size_hint)
+            files.reserve(self._file.fd, size_hint)
 
     def _opened(self) -> OpenFile:
         """Return the open file; whoever holds it keeps it open. Raises OSError."""
@@ -193,19 +201,42 @@ class LargeStaging:
         return self._file
 
     def _write(self, buffers: list[Buffer]) -> None:
+        """Write whole pages past the page cache (docs/decisions/0004), and leave the rest."""
         file = self._opened()
-        for buffer in buffers:
+        pages, rest = split(buffers, sum(map(len, buffers)) & -PAGE_BYTES)
+        self._rest = b"".join(rest)
+        for buffer in pages:
             self._digest(memoryview(buffer))
-        self._offset += self._large.files.write(file.fd, buffers, self._offset)
+        if not self._write_direct(pages):
+            self._large.files.write(file.fd, pages, self._offset)
+        self._offset += sum(map(len, pages))
         if self._offset - self._synced_to >= _SYNC_EVERY_BYTES:
             # Bounds what is dirty in memory, and what the last sync has to wait for.
             self._large.files.sync_data(file.fd)
             self._synced_to = self._offset
 
+    def _write_direct(self, pages: list[Buffer]) -> bool:
+        """Write past the page cache; say whether all of it could be written so."""
+        direct = self._direct
+        if direct is None or not pages:
+            return False
+        laid = whole_pages(pages)
+        try:
+            return self._large.files.pwritev(direct.fd, laid, self._offset) == sum(map(len, laid))
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        # A file system that lets files be opened so, and will not write to them.
+        self._direct = None
+        return False
+
     def _finish(self, gathered: bytearray) -> None:
-        if gathered:
-            self._write([gathered])
-        self._large.files.sync_data(self._opened().fd)
+        file = self._opened()
+        self._write([gathered])
+        if self._rest:
+            self._digest(memoryview(self._rest))
+            self._offset += self._large.files.write(file.fd, [self._rest], self._offset)
+        self._large.files.sync_data(file.fd)
 
     def _name(self, key: bytes, row: bytes) -> None:
         files, file = self._large.files, self._opened()

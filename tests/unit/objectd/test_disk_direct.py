@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import random
 import shutil
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from kit.pages import address_of, fresh_memory, paged_memory
 from model.entry import Kind
-from model.errors import CorruptRecord
+from model.errors import CorruptRecord, DeviceFull
 from objectd.disk.direct import split, whole_pages
 from objectd.disk.files import Files
 from objectd.disk.locations import Location
@@ -316,6 +317,64 @@ def test_a_volume_cut_short_under_a_payload_is_found_out(tmp_path: Path) -> None
             os.truncate(volume, cut_bytes)
             with pytest.raises(CorruptRecord):
                 _ = [piece async for piece in store.read(held, 0, LARGE_BYTES)]
+        await store.close()
+
+    asyncio.run(run())
+
+
+class RefusingFiles(Files):
+    """Files whose writes past the page cache end by an error, or early where that is 0."""
+
+    def __init__(self, error: int) -> None:
+        self.error = error
+        self.refused_count = 0
+
+    def pwritev(self, fd: int, buffers: Sequence[Buffer], offset: int) -> int:
+        if not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT:
+            return super().pwritev(fd, buffers, offset)
+        self.refused_count += 1
+        if self.error:
+            raise OSError(self.error, os.strerror(self.error))
+        return super().pwritev(fd, buffers[:1], offset) // 2
+
+
+async def stage(store: DiskStore, data: bytes, sizes: list[int]) -> None:
+    staging = await store.stage(len(data))
+    at = 0
+    while at < len(data):
+        size = sizes[at % len(sizes)]
+        await staging.write(in_pages(data[at : at + size]))
+        at += size
+    await staging.finish()
+    await store.commit([Write(object_entry(1, 10, size=len(data)), staging)])
+
+
+@pytest.mark.parametrize("sizes", [[1 << 20], [1_048_577, 3, 65_536, 300_001], [4096, 2_000_000, 1]])
+@pytest.mark.parametrize("kind", [Files, lambda: RefusingFiles(errno.EINVAL), lambda: RefusingFiles(0)])
+def test_a_large_file_holds_what_was_sent_whatever_its_pieces_and_its_file_system(
+    tmp_path: Path, kind: Callable[[], Files], sizes: list[int]
+) -> None:
+    data = random.Random(1).randbytes(5 * (1 << 20) + 777)
+
+    async def run() -> None:
+        files = kind()
+        store = open_store(tmp_path, files)
+        await stage(store, data, sizes)
+        assert await payload_of(store, object_key(1)) == data
+        assert [size async for size in store.scrub(1 << 30)]
+        assert await payload_of(store, object_key(1)) == data
+        if isinstance(files, RefusingFiles):
+            assert files.refused_count == 1 if files.error else files.refused_count > 1
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_a_large_file_that_finds_no_room_past_the_cache_is_refused(tmp_path: Path) -> None:
+    async def run() -> None:
+        store = open_store(tmp_path, RefusingFiles(errno.ENOSPC))
+        with pytest.raises(DeviceFull):
+            await stage(store, bytes(3 << 20), [1 << 20])
         await store.close()
 
     asyncio.run(run())
