@@ -72,14 +72,15 @@ async def _claim(call: Call, path: ContainerPath) -> None:
 async def _created_before(call: Call, path: ContainerPath, listed: acl.AccessList | None) -> None:
     """Refuse to make one's own bucket again, but in us-east-1, where AWS answers as if it were new.
 
-    With another ACL than it has it is refused there too: nothing is opened or closed by accident.
+    With another ACL than it has it is refused everywhere: nothing is opened or closed by accident.
     """
     container = await call.colony.container(path, fresh=True)
-    if call.settings.region != "us-east-1" or container.record.owner != call.owner:
-        raise S3Error("BucketAlreadyOwnedByYou", details={"BucketName": path.container})
+    owned = container.record.owner == call.owner
     held = acl.unpack(container.settings.get(S3_ACL, b""), container.record.owner)
-    if held != (listed or acl.private(call.owner)):
+    if owned and held != (listed or acl.private(call.owner)):
         raise S3Error("BucketAlreadyExists", details={"BucketName": path.container})
+    if call.settings.region != "us-east-1" or not owned:
+        raise S3Error("BucketAlreadyOwnedByYou", details={"BucketName": path.container})
 
 
 def _location(body: bytes) -> str:
