@@ -22,6 +22,7 @@ from proxy.s3.names import check_listing_name
 Show = Callable[[str], str]
 
 _PLAIN_ROW: Final = "<StorageClass>STANDARD</StorageClass>"
+_MILLIS: Final = tuple(f"{number:03}Z" for number in range(1000))
 _PLAIN_NAMES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/"
 
 
@@ -69,25 +70,32 @@ async def fetch_page(call: Call, path: ContainerPath, wanted: Wanted, marker: by
 
 def rows(page: Page, show: Show, *, more: str = "") -> tuple[str, str]:
     """Return the Contents and the CommonPrefixes of a page; `more` goes into each Contents."""
-    if not b"".join([name for name, _ in page.items]).translate(None, _PLAIN_NAMES):
-        # Names as nearly all are: nothing to encode or to escape in any of them.
-        show = str
+    # Names as nearly all are: nothing to encode or to escape in any of them.
+    plain = not b"".join([name for name, _ in page.items]).translate(None, _PLAIN_NAMES)
     contents, prefixes = [], []
-    second_s, second = -1, ""
+    second_ms, second = -1000, ""
+    described: dict[tuple[object, object], str] = {}
     for item in page.items:
         if not item[1]:
             prefixes.append(show(decode_name(item[0])))
             continue
         row = unpack_listed(item)
-        modified_ms = stamp_ms(row.stamp)
-        if modified_ms // 1000 != second_s:
-            second_s = modified_ms // 1000
-            second = iso_millis(second_s * 1000)[:-4]
+        name, stamp, size, etag, _, extra = row
+        modified_ms = stamp_ms(stamp)
+        rest_ms = modified_ms - second_ms
+        if not 0 <= rest_ms < 1000:
+            rest_ms = modified_ms % 1000
+            second_ms = modified_ms - rest_ms
+            second = iso_millis(second_ms)[:-4]
+        tail = _PLAIN_ROW
+        if extra:
+            # Few kinds of rows make up a page.
+            kind = extra.get(SUM), extra.get(STORAGE_CLASS)
+            tail = described.get(kind) or described.setdefault(kind, describe_row(row))
         contents.append(
-            f"<Contents><Key>{show(row.name)}</Key>"
-            f"<LastModified>{second}{modified_ms - second_s * 1000:03}Z</LastModified>"
-            f"<ETag>&quot;{row.etag}&quot;</ETag><Size>{row.size}</Size>{more}"
-            f"{describe_row(row) if row.extra else _PLAIN_ROW}</Contents>"
+            f"<Contents><Key>{name if plain else show(name)}</Key>"
+            f"<LastModified>{second}{_MILLIS[rest_ms]}</LastModified>"
+            f"<ETag>&quot;{etag}&quot;</ETag><Size>{size}</Size>{more}{tail}</Contents>"
         )
     return "".join(contents), xml_write.common_prefixes(prefixes)
 
