@@ -25,7 +25,8 @@ async def list_object_versions(call: Call) -> Response:
     marker = check_listing_name("key-marker", query.get("key-marker", ""))
     version_marker = query.get("version-id-marker") or None
     if version_marker is not None:
-        check_version_id("version-id-marker", version_marker)
+        if "key-marker" in query:
+            check_version_id("version-id-marker", version_marker)
         if not marker:
             raise invalid_argument(
                 "version-id-marker",
