@@ -12,6 +12,8 @@ import os
 import pytest
 
 from model.containers import VERSIONING, Versioning
+from model.errors import ColonnadeError
+from proxy.operations.types import HeldBody, NewObject
 from tests.support.simulated_clients import CONTAINER, Clients
 from tests.support.simulated_colony import Shape, SimulatedColony, simulate
 from tests.support.simulated_network import Weather
@@ -43,7 +45,7 @@ def shapes() -> dict[str, Shape]:
 
 async def _begin(colony: SimulatedColony, versioning: Versioning) -> None:
     await colony.start(3)
-    settings = {VERSIONING: versioning.value}
+    settings = {} if versioning is Versioning.OFF else {VERSIONING: versioning.value}
     await colony.proxies[0].colony.create_container(CONTAINER, "owner", settings)
 
 
@@ -105,3 +107,52 @@ def test_no_acknowledged_version_is_lost_and_none_removed_comes_back(name: str, 
         assert clients.done > clients.failed, f"{clients.failed} failed and {clients.done} did not"
 
     simulate(seed, shapes()[name], scenario)
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
+@pytest.mark.parametrize("name", shapes())
+def test_keys_stay_linearizable_while_versioning_is_turned_on(name: str, seed: int) -> None:
+    async def scenario(colony: SimulatedColony) -> None:
+        await _begin(colony, Versioning.OFF)
+        clients = Clients(colony)
+        work: list[asyncio.Future[None]] = [asyncio.ensure_future(clients.work(60)) for _ in range(4)]
+        work.append(asyncio.ensure_future(_enable(colony)))
+        await _during(colony, work, rings=False)
+        await clients.look_at_everything()
+        assert clients.done > clients.failed, f"{clients.failed} failed and {clients.done} did not"
+        clients.check()
+
+    simulate(seed, shapes()[name], scenario)
+
+
+async def _enable(colony: SimulatedColony) -> None:
+    while True:
+        await asyncio.sleep(colony.rng.uniform(0.0, 0.3))
+        try:
+            await colony.rng.choice(colony.proxies).colony.set_versioning(CONTAINER, Versioning.ENABLED)
+        except ColonnadeError as error:
+            colony.note(f"versioning not enabled yet: {error!r}")
+        else:
+            return
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
+def test_once_versioning_is_on_no_proxy_touches_what_was_there_before(seed: int) -> None:
+    async def scenario(colony: SimulatedColony) -> None:
+        await _begin(colony, Versioning.OFF)
+        one, other = colony.proxies[0].colony, colony.proxies[1].colony
+        path = CONTAINER.object("key")
+        enabling = asyncio.ensure_future(one.set_versioning(CONTAINER, Versioning.ENABLED))
+        written = 0
+        while not enabling.done():
+            await other.put_object(path, NewObject(), HeldBody(b"%d" % written))
+            written += 1
+        await enabling
+        assert written > 1
+        before = await other.head_object(path, version="null")
+        stored = await other.put_object(path, NewObject(), HeldBody(b"later"))
+        assert stored.version_id != "null"
+        assert (await other.delete_object(path)).is_marker
+        assert await one.head_object(path, version="null") == before
+
+    simulate(seed, Shape((1, 1, 1), Weather(slow=0.1), skew_ms_max=1_000), scenario)
