@@ -26,6 +26,8 @@ Judge = Callable[[tuple[Entry, ...]], Awaitable[bool]]
 Raises where a condition fails; False where nothing is to be done.
 """
 Build = Callable[[Stamp], Sequence[Update]]
+Glance = Callable[[], Awaitable[None]]
+"""Looks at the object as a reader does, and raises where a condition fails already."""
 
 _UNKNOWN: Final = "another write came in between, and it cannot be told whether this one took effect before"
 
@@ -52,6 +54,7 @@ class ConditionalWrite:
     judge: Judge
     build: Build
     also: bytes | None = None
+    glance: Glance | None = None
     doubtful: set[Stamp] = field(default_factory=set)
 
     async def run(self) -> Accepted | None:
@@ -71,6 +74,9 @@ class ConditionalWrite:
                     if self.doubtful:
                         raise NotEnoughReplicas(_UNKNOWN) from contended
                     raise
+            if self.glance is not None and not self.doubtful:
+                # Mostly somebody else has won by now: that is seen without a ballot to delay the others.
+                await self.glance()
 
     async def _try(self) -> Accepted | None:
         found = await begin(self.nodes, self.digest, also=self.also)
@@ -129,6 +135,7 @@ async def write_if(
     build: Build,
     *,
     also: bytes | None = None,
+    glance: Glance | None = None,
     doubtful: Sequence[Stamp] = (),
 ) -> Accepted | None:
     """Write one version of an object where the judge allows it, see `ConditionalWrite.run`.
@@ -136,7 +143,7 @@ async def write_if(
     `also` is the key of the version that the judge looks at, where that need not be the current one.
     """
     try:
-        return await ConditionalWrite(nodes, digest, judge, build, also, set(doubtful)).run()
+        return await ConditionalWrite(nodes, digest, judge, build, also, glance, set(doubtful)).run()
     except _Undecidable as error:
         raise NotEnoughReplicas(str(error)) from error
     except _Full as error:

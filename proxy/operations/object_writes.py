@@ -11,7 +11,7 @@ from model.names import ObjectPath
 from model.objects import pack_names
 from model.stamp import Stamp, just_after
 from objectd.contract import Outcome
-from proxy.operations.conditional import Judge
+from proxy.operations.conditional import Glance, Judge
 from proxy.operations.nodes import Nodes
 from proxy.operations.stamping import write_stamped, write_stamped_if
 from proxy.operations.write import Update, Written, write
@@ -37,6 +37,8 @@ async def write_object_if(
     key: bytes,
     judge: Judge,
     build: Callable[[Stamp], Sequence[Update]],
+    *,
+    glance: Glance | None = None,
 ) -> Stamp | None:
     """Write updates where the judge of what is there allows it; return their stamp, None for nothing done.
 
@@ -45,7 +47,7 @@ async def write_object_if(
     coming first, and as `write_object`.
     """
     also = key if len(key) > KEY_HEAD_BYTES else None
-    done = await write_stamped_if(nodes, key[1:KEY_HEAD_BYTES], judge, build, also=also)
+    done = await write_stamped_if(nodes, key[1:KEY_HEAD_BYTES], judge, build, also=also, glance=glance)
     if done is None:
         return None
     stamp, updates, written = done

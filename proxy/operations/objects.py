@@ -185,7 +185,8 @@ class Objects:
             stamp = await write_object(self.nodes, path, updates, looked_up=looked_up)
         else:
             judge = self.look_ups.judged(path, versioning, precondition)
-            won = await write_object_if(self.nodes, path, places.key(None), judge, updates)
+            glance = partial(self._check, path, precondition)
+            won = await write_object_if(self.nodes, path, places.key(None), judge, updates, glance=glance)
             assert won is not None, "the judge of a precondition raises or says yes"
             stamp = won
         named = version_id(stamp) if keeps else NULL_VERSION

@@ -28,7 +28,7 @@ from model.entry import Kind, Table
 from model.errors import NotEnoughReplicas
 from model.stamp import Stamp
 from objectd.contract import Origin, Outcome
-from proxy.operations.conditional import Judge, unconditionally, write_if
+from proxy.operations.conditional import Glance, Judge, unconditionally, write_if
 from proxy.operations.nodes import Nodes
 from proxy.operations.quorum import Verdict
 from proxy.operations.read import find
@@ -89,13 +89,14 @@ async def write_stamped_if(
     build: Build,
     *,
     also: bytes | None = None,
+    glance: Glance | None = None,
     doubtful: Sequence[Stamp] = (),
 ) -> tuple[Stamp, Sequence[Update], list[Written]] | None:
     """Write updates under a ballot where the judge allows it, the object first and then its row.
 
     Returns None where the judge found nothing to do. Raises as `proxy.operations.conditional.write_if`.
     """
-    accepted = await write_if(nodes, digest, judge, build, also=also, doubtful=doubtful)
+    accepted = await write_if(nodes, digest, judge, build, also=also, glance=glance, doubtful=doubtful)
     if accepted is None:
         return None
     written = [accepted.written, *await write_guarded(nodes, accepted.rows)]
