@@ -44,11 +44,12 @@ def refuses(entry: Entry, ours: Entry | None, promise: Stamp | None, ballot: Sta
     """Say whether a home that holds `ours` and has promised `promise` must refuse to take an entry.
 
     Under a ballot it takes what is new only by the very promise: one that it forgot, or never gave,
-    counts for nothing. Else it takes no register that is older than the promise. What the home
-    holds already is no matter of promises: do not ask.
+    counts for nothing; and only while it holds nothing newer than the ballot, which was not judged.
+    Else it takes no register that is older than the promise. What the home holds already is no matter
+    of promises: do not ask.
     """
     if ballot is not None:
-        return promise != ballot
+        return promise != ballot or (ours is not None and ours.newest > ballot)
     if promise is None:
         return False
     if entry.kind is not Kind.EMPTY and entry.stamp < promise and (ours is None or entry.stamp > ours.stamp):

@@ -79,7 +79,9 @@ class Scanner:
         homes = all_homes(epoch, partition)
         if self._may_reclaim(survey, partition, homes):
             for table in Table:
-                if survey.in_step(homes, table, partition):
+                # Where objects differ, a promise may still keep something from being finished.
+                guards = (table, Table.OBJECT) if table is Table.PROMISE else (table,)
+                if all(survey.in_step(homes, one, partition) for one in guards):
                     await self._reclaim(table, partition, homes)
         return True
 

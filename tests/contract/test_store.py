@@ -584,6 +584,16 @@ def test_under_a_ballot_only_the_very_promise_lets_a_write_in(bench: Bench) -> N
     bench.run(claim)
 
 
+def test_a_metadata_update_newer_than_a_ballot_bars_it(bench: Bench) -> None:
+    async def claim(store: Store) -> None:
+        await store.commit([put(1, 10, b"judged"), _promise(1, 20)])
+        assert await outcome(store, Write(side_entry(object_key(1), "retention-like", 25))) is Outcome.STORED
+        late = replace(put(1, 20, b"judged without it"), ballot=stamp(20))
+        assert await outcome(store, late) is Outcome.PROMISED
+
+    bench.run(claim)
+
+
 def test_a_promise_is_forgotten_with_the_base_that_makes_it_needless(bench: Bench) -> None:
     async def claim(store: Store) -> None:
         await store.commit([_promise(1, 20), _promise(2, 20)])
