@@ -140,7 +140,7 @@ class _Lookup:
 
     async def _ask(self, devices: Sequence[int], count: int, wanted: VersionsWanted) -> None:
         calls: list[tuple[str, Sequence[int], asyncio.Future[Any]]] = []
-        for node, owned in self.nodes.by_node(devices).items():
+        for node, owned in self.nodes.homes_by_node(devices).items():
             if count <= 0:
                 break
             ask = min(len(owned), count)
