@@ -59,9 +59,7 @@ class Vault:
                 raise PreconditionFailed(f"{name} exists")
 
         new = NewObject(_CONTENT_TYPE, listed=listed or {})
-        await self._colony.put_object(
-            self._container.object(name), new, HeldBody(value), precondition=absent
-        )
+        await self._colony.put_object(self._container.object(name), new, HeldBody(value), precondition=absent)
 
     async def replace(self, name: str, value: bytes, kept: Kept) -> None:
         """Replace the record that was read as `kept`. Raises PreconditionFailed where it changed since."""
