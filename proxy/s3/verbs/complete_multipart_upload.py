@@ -25,6 +25,7 @@ from proxy.s3.acl import Permission
 from proxy.s3.call import Call, xml
 from proxy.s3.conditional import of_write
 from proxy.s3.errors import S3Error
+from proxy.s3.expiration import show_expiration
 from proxy.s3.metadata import chosen_checksum
 from proxy.s3.multipart import (
     CHECKSUM,
@@ -81,7 +82,9 @@ async def complete_multipart_upload(call: Call) -> Response:
         call.object(path), new, HeldBody(b""), precondition=of_write(call.request.headers)
     )
     await end_upload(call, path, upload_name(call.key, upload.id))
-    return _result(call, stored)
+    response = _result(call, stored)
+    response.headers += await show_expiration(call, stored)
+    return response
 
 
 async def _completed_before(call: Call, path: ContainerPath, named: Sequence[_Named]) -> Response:
