@@ -15,6 +15,7 @@ from tests.support.colony import Colony
 from tests.support.programs import require_program
 
 SOURCE = Path(__file__).parent / "javascript"
+NODE_MIN = 20
 INSTALLED = Path(sys.prefix) / "javascript"
 
 
@@ -23,6 +24,11 @@ def test_the_sdk_for_javascript_stores_streams_and_reads_them_back(
     colony: Colony, tmp_path: Path, scheme: str, style: str
 ) -> None:
     node = require_program("node")
+    version = subprocess.run(
+        [node, "--version"], capture_output=True, text=True, timeout=20, check=True
+    ).stdout
+    if int(version.lstrip("v").partition(".")[0]) < NODE_MIN:
+        pytest.skip(f"the SDK needs Node {NODE_MIN}, and here is {version.strip()}")
     if not (INSTALLED / "node_modules" / "@aws-sdk").is_dir():
         pytest.skip(
             "the SDK is not here (make javascript installs it where npm and its registry are reached)"
