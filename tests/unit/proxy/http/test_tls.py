@@ -14,6 +14,7 @@ import uvloop
 from colonnade.certificate import make_self_signed
 from kit.config import ConfigError
 from proxy.http.messages import Request, Response
+from proxy.http.protocol import HttpSettings
 from proxy.http.server import HttpServer
 from proxy.http.tls import server_context
 from tests.support.certificates import tls_contexts
@@ -47,6 +48,24 @@ async def exchange(folder: Path) -> None:
 def test_requests_over_tls_are_answered_and_known_as_secure(tmp_path: Path) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(exchange(tmp_path), 20))
+
+
+async def say_nothing(folder: Path) -> bytes:
+    context, _ = tls_contexts(folder)
+    sock = socket.create_server(("127.0.0.1", 0))
+    sock.setblocking(False)
+    server = HttpServer(echo, HttpSettings(header_timeout_ms=200))
+    await server.serve(sock, context)
+    reader, writer = await asyncio.open_connection(*sock.getsockname())
+    said = await reader.read()
+    writer.close()
+    await server.close()
+    return said
+
+
+def test_a_client_that_never_shakes_hands_is_let_go(tmp_path: Path) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(asyncio.wait_for(say_nothing(tmp_path), 20)) == b""
 
 
 def write_pair(folder: Path, name: str) -> tuple[str, str]:
