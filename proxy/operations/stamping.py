@@ -8,7 +8,8 @@ it a second time. The two are told apart by whether any reader can have seen it 
 
 - DURABLE (a majority held it as the newest): nothing acknowledged before is newer. Done.
 - one update of a write HIDDEN, another not: what hides it was not acknowledged before, or it would
-  hide both. Done; the replicator makes the two agree.
+  hide both. Done, where it is the object that is hidden; a hidden row of a stored object is brought to
+  light first (proxy.operations.overlisting).
 - all HIDDEN and unseen: written again, after the newest stamp that a majority told of. What hides it
   now was not acknowledged before this write began: done, whatever comes.
 - HIDDEN by answers too few to tell: the outcome is unknown, and the client is told so.
@@ -21,18 +22,18 @@ A write that looked up the newest stamp first is in the position of the second r
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
-from model.entry import Kind, Table
+from model.entry import Table
 from model.errors import NotEnoughReplicas
 from model.stamp import Stamp
-from objectd.contract import Origin, Outcome
+from objectd.contract import Outcome
 from proxy.operations.conditional import Glance, Judge, unconditionally, write_if
+from proxy.operations.guarding import write_guarded
 from proxy.operations.nodes import Nodes
+from proxy.operations.overlisting import is_listed_over, list_again
 from proxy.operations.quorum import Verdict
-from proxy.operations.read import find
-from proxy.operations.write import PATIENCE_MS, Heard, Update, Written, write
+from proxy.operations.write import Update, Written
 
 Build = Callable[[Stamp], Sequence[Update]]
 """Makes the updates of one write, the same ones but for the stamp."""
@@ -59,6 +60,8 @@ async def write_stamped(
         written = await write_guarded(nodes, updates)
     if any(_is_barred(one) for one in written):
         return await _under_ballot(nodes, build, stamp, updates, written)
+    if is_listed_over(updates, written):
+        updates, written = await list_again(nodes, build, updates, written)
     confirm(nodes, updates, written)
     return stamp, updates, written
 
@@ -114,28 +117,3 @@ def confirm(nodes: Nodes, updates: Sequence[Update], written: Sequence[Written])
     if all(one.verdict is Verdict.DURABLE for one in written):
         for update, one in zip(updates, written, strict=True):
             nodes.confirm(update.entry.key, update.entry.newest, one.devices)
-
-
-async def write_guarded(nodes: Nodes, updates: Sequence[Update]) -> list[Written]:
-    """Write updates; where homes refuse for want of a container that lives, mend them and try again.
-
-    A home may have missed the container's making. Only what a majority says of it counts.
-    """
-    heard = [Heard() for _ in updates]
-    written = await write(nodes, updates, heard=heard)
-    if all(one.durable for one in written):
-        return written
-    give_up = asyncio.get_running_loop().time() + PATIENCE_MS / 1000
-    while True:
-        refused = [
-            update.guard
-            for update, one in zip(updates, written, strict=True)
-            if update.guard is not None and not one.durable and Outcome.NO_CONTAINER in one.refusals
-        ]
-        if not refused or asyncio.get_running_loop().time() > give_up:
-            return written
-        container = await find(nodes, refused[0])
-        if container is None or container.entry.kind is not Kind.DATA:
-            return written
-        await write(nodes, (Update(container.entry, origin=Origin.REPAIR),))
-        written = await write(nodes, updates, heard=heard)

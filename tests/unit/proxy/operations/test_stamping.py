@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from model.entry import Entry, Kind, Table, make_key
 from model.errors import ContainerNotEmpty, NoSuchContainer, NoSuchObject
 from model.listing import Query, unpack_listed
 from model.names import ContainerPath, index_key, object_key
-from model.objects import PostedMetadata
+from model.objects import PostedMetadata, pack_record, row_value, unpack_record
 from model.stamp import make_stamp
 from objectd.contract import Health
 from objectd.memory_store import MemoryStore
@@ -190,3 +191,46 @@ def test_hidden_by_a_majority_is_no_failure_and_unseen_only_where_too_many_never
     quorum.failed(2)
     assert quorum.verdict() is Verdict.HIDDEN
     assert quorum.unseen([(1, 2, 3)])
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 1, 1)])
+def test_what_is_stored_is_listed_although_an_unfinished_write_is_listed_over_it(
+    shape: tuple[int, ...],
+) -> None:
+    async def scenario(simulated: SimulatedColony, colony: Colony) -> None:
+        # Its writer, whose clock is ahead, died when its row was on every home and its object on none.
+        digest = simulated.live.epoch.digest(BOX.account, BOX.container)
+        for store in stores(simulated):
+            put_directly(store, Entry(index_key(digest, "key"), AHEAD, Kind.TOMBSTONE))
+        await put(colony, "key")
+        assert await names(colony) == ["key"]
+        assert (await colony.open_object(BOX.object("key"))).data == b"new"
+        await colony.delete_object(BOX.object("key"))
+        assert await names(colony) == []
+
+    run(scenario, shape)
+
+
+def test_a_row_that_a_newer_object_bears_out_stays() -> None:
+    async def scenario(simulated: SimulatedColony, colony: Colony) -> None:
+        await put(colony, "model")
+        await asyncio.sleep(0.1)
+        digest = simulated.live.epoch.digest(BOX.account, BOX.container)
+        first = stores(simulated)[0]
+        held, row = first.get(object_key_of(simulated, "model")), first.get(index_key(digest, "model"))
+        assert held is not None
+        assert row is not None
+        # The newer object is on one home so far: a minority.
+        newer = replace(unpack_record(held.entry.value), name="key", etag="e" * 32)
+        entry = Entry(object_key_of(simulated, "key"), AHEAD, Kind.DATA, 3, pack_record(newer))
+        put_directly(first, entry, b"lat")
+        for store in stores(simulated):
+            put_directly(store, Entry(index_key(digest, "key"), AHEAD, Kind.DATA, 3, row_value(newer)))
+        await put(colony, "key")
+        (listed,) = [
+            unpack_listed(item) for item in (await colony.list_objects(BOX, Query(prefix=b"key"))).items
+        ]
+        stored = await colony.head_object(BOX.object("key"))
+        assert listed.etag == stored.record.etag
+
+    run(scenario)
