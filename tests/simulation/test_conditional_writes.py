@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from model.errors import ColonnadeError
 from tests.support.simulated_clients import CONTAINER, Clients
 from tests.support.simulated_colony import Shape, SimulatedColony, simulate
 from tests.support.simulated_network import Weather
@@ -125,3 +126,28 @@ def test_conditional_writes_are_linearizable(name: str, seed: int) -> None:
 @pytest.mark.parametrize("name", ["everything dies", "devices are emptied", "ring changes, all at once"])
 def test_a_colony_becomes_whole_after_conditional_writes(name: str, seed: int) -> None:
     simulate(seed, shapes()[name], _race_and_heal)
+
+
+async def _claim(colony: SimulatedColony) -> None:
+    await colony.start(3)
+    storm = asyncio.ensure_future(colony.storm())
+    try:
+        for number in range(5):
+            name = f"bucket-{number}"
+            claims = [
+                proxy.colony.claim_bucket(name, f"{proxy.name}-{index}")
+                for proxy in colony.proxies
+                for index in range(3)
+            ]
+            told = await asyncio.gather(*claims, return_exceptions=True)
+            owners = {one for one in told if isinstance(one, str)}
+            assert all(isinstance(one, str | ColonnadeError) for one in told), told
+            assert len(owners) == 1, f"{name} was given to {owners}"
+            assert await colony.proxies[0].colony.bucket_account(name) in owners
+    finally:
+        storm.cancel()
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
+def test_a_bucket_name_has_one_owner_however_many_claim_it(seed: int) -> None:
+    simulate(seed, Shape((1, 1, 1), Weather(**LOSSY), skew_ms_max=200), _claim)

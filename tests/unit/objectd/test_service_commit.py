@@ -7,8 +7,10 @@ import pytest
 
 from kit.clock import wall_clock_ms
 from model.errors import CorruptRecord, StaleRing, Unavailable
+from model.stamp import ZERO
 from objectd.contract import Confirmation
 from objectd.memory_store import MemoryStore
+from objectd.recent_ballots import RecentBallots
 from objectd.store import Outcome, Store
 from tests.support.faulty_store import FaultyStore
 from tests.support.objectd_node import (
@@ -150,11 +152,64 @@ def test_a_failed_device_and_a_foreign_one_come_out_failed_while_others_store(tm
 def test_an_older_write_learns_the_newest_stamp(tmp_path: Path) -> None:
     async def run() -> None:
         async with serving(tmp_path) as node:
+            # As if the process had run since before the writes.
+            node.state.ballots = RecentBallots(0)
             await node.client.commit([write_of(object_entry("o", stamp(9)), (0,))], epoch=EPOCH)
             (((done),),) = await node.client.commit(
                 [write_of(object_entry("o", stamp(5)), (0,))], epoch=EPOCH
             )
             assert (done.outcome, done.newest) == (Outcome.SUPERSEDED, stamp(9))
+
+    asyncio.run(run())
+
+
+def test_a_hidden_write_hears_of_a_ballot_that_is_newer_than_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tmp_path) as node:
+            node.state.ballots = RecentBallots(0)
+            entry = object_entry("o", stamp(9))
+            await node.client.prepare(entry.digest, (0,), stamp(7), epoch=EPOCH)
+            await node.client.commit([write_of(entry, (0,))], epoch=EPOCH)
+            for at, outcome in ((5, Outcome.CONTESTED), (8, Outcome.SUPERSEDED)):
+                ((done,),) = await node.client.commit(
+                    [write_of(object_entry("o", stamp(at)), (0,))], epoch=EPOCH
+                )
+                assert done.outcome is outcome
+
+    asyncio.run(run())
+
+
+def test_a_ballot_is_promised_and_tells_what_is_held_and_what_was_promised_before(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tmp_path) as node:
+            entry = object_entry("o", stamp(3))
+            await node.client.commit([write_of(entry, (0, 1))], epoch=EPOCH)
+            first = await node.client.prepare(entry.digest, (0, 1), stamp(5), epoch=EPOCH)
+            assert [(one.device, one.granted, one.before) for one in first] == [
+                (0, True, ZERO),
+                (1, True, ZERO),
+            ]
+            assert [[held.row for held in one.entries] for one in first] == [[entry.to_row()]] * 2
+            (second,) = await node.client.prepare(entry.digest, (0,), stamp(7), epoch=EPOCH)
+            assert (second.granted, second.before) == (True, stamp(5))
+            (late,) = await node.client.prepare(entry.digest, (0,), stamp(6), epoch=EPOCH)
+            assert (late.granted, late.newest) == (False, stamp(7))
+            (hidden,) = await node.client.prepare(entry.digest, (1,), stamp(2), epoch=EPOCH)
+            assert not hidden.granted
+
+    asyncio.run(run())
+
+
+def test_a_device_that_fills_promises_nothing_and_takes_nothing_under_a_ballot(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tmp_path) as node:
+            node.state.readable.pop(1)
+            entry = object_entry("o", stamp(5))
+            answers = await node.client.prepare(entry.digest, (0, 1), stamp(5), epoch=EPOCH)
+            assert [one.device for one in answers] == [0]
+            balloted = write_of(entry, (0, 1))._replace(ballot=stamp(5))
+            ((*done,),) = await node.client.commit([balloted], epoch=EPOCH)
+            assert {one.device: one.outcome for one in done} == {0: Outcome.STORED, 1: Outcome.FAILED}
 
     asyncio.run(run())
 
