@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from model.containers import Versioning
 from model.retention import DAYS_MAX, OBJECT_LOCK, YEARS_MAX, LockRule, Mode, pack_rule, unpack_rule
 from proxy.http.messages import Response
 from proxy.s3 import xml_read, xml_write
@@ -38,6 +39,10 @@ async def put_object_lock_configuration(call: Call) -> Response:
     rule = read_rule(await read_whole(call, _BODY_BYTES_MAX))
     must_be_versioned(await call.colony.container(path, fresh=True))
     await call.colony.set_container(path, {OBJECT_LOCK: pack_rule(rule)})
+    container = await call.colony.container(path, fresh=True)
+    if container.versioning is not Versioning.ENABLED:
+        # Suspended at the same moment: whoever did that may have looked before the locks were there.
+        await call.colony.set_versioning(path, Versioning.ENABLED)
     return empty(200)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from model.containers import Versioning
+from model.names import ContainerPath
 from proxy.http.messages import Response
 from proxy.s3 import locks, xml_read
 from proxy.s3.access import enter_as_owner
@@ -28,12 +29,23 @@ async def put_bucket_versioning(call: Call) -> Response:
     if not status:
         raise S3Error("IllegalVersioningConfigurationException")
     wanted = _STATES[status]
-    container = await call.colony.container(path, fresh=True)
-    if wanted is Versioning.SUSPENDED and locks.is_enabled(container):
+    if wanted is Versioning.SUSPENDED:
+        await _refuse_where_locked(call, path)
+    await call.colony.set_versioning(path, wanted)
+    if wanted is Versioning.SUSPENDED:
+        try:
+            await _refuse_where_locked(call, path)
+        except S3Error:
+            # Locks came meanwhile, and whoever set them may have looked before this: they go first.
+            await call.colony.set_versioning(path, Versioning.ENABLED)
+            raise
+    return empty(200)
+
+
+async def _refuse_where_locked(call: Call, path: ContainerPath) -> None:
+    if locks.is_enabled(await call.colony.container(path, fresh=True)):
         raise S3Error(
             "InvalidBucketState",
             "An Object Lock configuration is present on this bucket, so the versioning state cannot be "
             "changed.",
         )
-    await call.colony.set_versioning(path, wanted)
-    return empty(200)

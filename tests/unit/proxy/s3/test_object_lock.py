@@ -4,6 +4,9 @@ import datetime as dt
 
 import pytest
 
+from model.containers import Versioning
+from model.names import ContainerPath
+from model.retention import OBJECT_LOCK, LockRule, pack_rule
 from tests.unit.proxy.s3.client import Answer, Client, World
 
 LOCKED = {"x-amz-bucket-object-lock-enabled": "true"}
@@ -221,3 +224,21 @@ def test_strangers_neither_see_nor_set_locks(world: World) -> None:
         assert other("GET", f"/locked/k?{sub}").code == "AccessDenied"
     assert other("GET", "/locked?object-lock").code == "AccessDenied"
     assert other("PUT", "/locked?object-lock", configuration()).code == "AccessDenied"
+
+
+def test_of_a_lock_and_a_suspension_at_once_the_lock_stays(world: World) -> None:
+    client, colony = world.admin, world.colony
+    enabled, suspended = (
+        f"<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>".encode()
+        for status in ("Enabled", "Suspended")
+    )
+    assert client("PUT", "/plain?versioning", enabled).status == 200
+    set_versioning = colony.set_versioning
+
+    async def set_late(path: ContainerPath, wanted: Versioning) -> None:
+        await colony.set_container(path, {OBJECT_LOCK: pack_rule(LockRule())})
+        await set_versioning(path, wanted)
+
+    colony.set_versioning = set_late  # type: ignore[method-assign]
+    assert client("PUT", "/plain?versioning", suspended).code == "InvalidBucketState"
+    assert client("GET", "/plain?versioning").text("Status") == "Enabled"
