@@ -101,3 +101,20 @@ def histories(draw: st.DrawFn) -> list[Operation]:
 @given(histories())
 def test_the_search_agrees_with_trying_every_order(operations: list[Operation]) -> None:
     assert is_linearizable(operations) is _explained_by_some_order(operations)
+
+
+def swap(value: Value, expected: Value, begun: int, ended: int | None = None) -> Operation:
+    return Operation(Act.SWAP, value, begun, ended, expected=expected)
+
+
+def test_of_two_that_swap_the_same_value_one_wins() -> None:
+    assert is_linearizable([swap("a", None, 1, 4), get("a", 5, 6)])
+    assert not is_linearizable([swap("a", None, 1, 4), swap("b", None, 2, 5)])
+    assert is_linearizable([swap("a", None, 1, 4), swap("b", "a", 2, 5), get("b", 6, 7)])
+
+
+def test_who_misses_a_value_must_have_met_another() -> None:
+    missed = Operation(Act.MISS, None, 3, 4)
+    assert is_linearizable([swap("a", None, 1, 2), missed])
+    assert is_linearizable([swap("a", None, 1), missed])
+    assert not is_linearizable([missed])
