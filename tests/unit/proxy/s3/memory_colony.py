@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from model.containers import ContainerRecord
+from model.containers import VERSIONING, ContainerRecord, Versioning
 from model.entry import Entry, Kind, Table, make_key
 from model.errors import ContainerNotEmpty, NoSuchContainer, NoSuchObject, NoSuchVersion
 from model.listing import Page, Query, RawRow, list_page, pack_listed, unpack_listed
@@ -200,6 +200,9 @@ class MemoryColony:
         held = await self.container(path)
         merged = {name: value for name, value in {**held.settings, **settings}.items() if value}
         self.containers[path] = Container(path, held.record, held.entry, merged)
+
+    async def set_versioning(self, path: ContainerPath, wanted: Versioning) -> None:
+        await self.set_container(path, {VERSIONING: wanted.value})
 
     async def delete_container(self, path: ContainerPath) -> None:
         await self.container(path)
