@@ -35,9 +35,8 @@ from proxy.identity.directory import Directory
 from proxy.metrics import RequestMetrics
 from proxy.operations.colony import Colony
 from proxy.s3.app import S3App
+from proxy.s3.call import CustomerKeys, VersionTwo
 from proxy.s3.call import Settings as S3Settings
-from proxy.s3.call import VersionTwo
-from proxy.s3.encryption import CustomerKeys
 from proxy.swift.api import SwiftApi
 from proxy.swift.limits import DEFAULT_LIMITS, Limits
 from ring import loader

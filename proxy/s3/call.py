@@ -13,7 +13,6 @@ from proxy.encryption.defaults import BucketEncryption
 from proxy.http.messages import Request, Response
 from proxy.identity.users import S3Key, User
 from proxy.s3.buckets import BucketNames
-from proxy.s3.encryption import CustomerKeys
 from proxy.s3.errors import S3Error
 from proxy.s3.router import Operation
 from proxy.s3.xml_write import Owner
@@ -42,6 +41,13 @@ class VersionTwo(Enum):
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
+
+
+class CustomerKeys(Enum):
+    """Over which connections customers may send their keys."""
+
+    TLS_ONLY = "TLS only"
+    ANY = "any"
 
 
 @dataclass(frozen=True, slots=True)

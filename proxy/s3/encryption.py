@@ -25,6 +25,7 @@ from proxy.encryption.defaults import (
     plain_key_id,
 )
 from proxy.encryption.sealed import OWN_KEY, ETags, Mode, Seal, sealed_of
+from proxy.s3.call import CustomerKeys
 from proxy.s3.errors import S3Error, invalid_argument
 
 if TYPE_CHECKING:
@@ -40,13 +41,6 @@ _DSSE: Final = "aws:kms:dsse"
 _OF_KMS: Final = (KEY_ID, CONTEXT)
 _NAMES: Final = (SSE, KEY_ID, CONTEXT, BUCKET_KEY)
 _WITH_KEY: Final = "Requests specifying Server Side Encryption with Customer provided keys must "
-
-
-class CustomerKeys(Enum):
-    """Over which connections customers may send their keys."""
-
-    TLS_ONLY = "TLS only"
-    ANY = "any"
 
 
 class Of(Enum):

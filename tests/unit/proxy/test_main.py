@@ -7,7 +7,7 @@ import pytest
 from kit.settings import ProxySettings, Settings
 from proxy.encryption.defaults import AES256, BucketEncryption
 from proxy.main import customer_keys, default_encryption
-from proxy.s3.encryption import CustomerKeys
+from proxy.s3.call import CustomerKeys
 
 
 def settings(proxy: ProxySettings) -> Settings:
