@@ -365,3 +365,32 @@ def overtaken(first: int, second: int) -> World:
     flying = {Message(home, 0, 0, "accept", entry("a", first), first) for home in HOMES}
     flying.add(Message(0, 1, 0, "prepare", None, second))
     return World(replicas, clients, frozenset(flying), (("begin", 0), ("begin", 1)))
+
+
+def hidden_behind_silence() -> World:
+    """Return a world in which client 2 has two promises, and a write of client 0 it cannot know of lingers.
+
+    Client 1 wrote plainly at stamp 5, and home 0 has that. Client 0 has judged nothing to be there, and home
+    2 took its write at stamp 10. Client 2 heard homes 0 and 1 under its ballot 20.
+    """
+    plain, lingering = entry("p", 5), entry("b", 10)
+    replicas = (
+        Replica(plain, 20, frozenset((plain.stamp,)), 20),
+        Replica(None, 20, frozenset(), 20),
+        Replica(lingering, 0, frozenset((lingering.stamp,)), 10),
+    )
+    heard = (Promised(ZERO, {KEY: plain}), Promised(stamp(10), {}), None)
+    clients = (
+        Client("accept", 0, (None, None, "taken"), lingering),
+        Client("plain", 0, ("taken", None, None), plain),
+        Client("prepare", 0, heard),
+        Client(),
+    )
+    flying = frozenset(
+        (
+            *(Message(home, 0, 0, "accept", lingering, 10) for home in (0, 1)),
+            *(Message(home, 1, 0, "plain", plain, 0) for home in (1, 2)),
+            Message(2, 2, 0, "prepare", None, 20),
+        )
+    )
+    return World(replicas, clients, flying, (("begin", 0), ("begin", 1), ("begin", 2)))

@@ -6,6 +6,7 @@ And each rule is needed: with one of them broken the search finds the order that
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from model.promises import Decision, Next, decide, refuses
 from proxy.operations.consensus import After, Own, after_accept
 from proxy.operations.quorum import Verdict
-from tests.support.small_world import Plan, Rules, Search, Violation, overtaken
+from tests.support.small_world import Plan, Rules, Search, Violation, hidden_behind_silence, overtaken
 
 
 def _create(value: str, *stamps: int) -> Plan:
@@ -67,6 +68,11 @@ def _nothing_is_finished(*sets: Any, **options: Any) -> Decision:
     return decision if decision.step is Next.SETTLED else Decision(Next.SETTLED)
 
 
+def _nothing_is_written_anew(*sets: Any, **options: Any) -> Decision:
+    decision = decide(*sets, **options)
+    return replace(decision, step=Next.FINISH) if decision.step is Next.ANEW else decision
+
+
 def _own_tries_are_forgotten(state: Any, doubtful: Any) -> Own:
     return Own.NONE
 
@@ -89,3 +95,11 @@ def test_the_search_finds_what_a_broken_rule_does(name: str) -> None:
         except Violation:
             return
     pytest.fail(f"no order goes wrong though {name}")
+
+
+def test_the_search_finds_what_comes_of_finishing_where_a_silent_home_may_hold_something_newer() -> None:
+    # All orders of this world are too many to try at each run; the one that goes wrong comes early.
+    plans = (_create("b", 10), Plan("p", (5,)), _create("c", 20), _create("d", 30))
+    rules = Rules(decide=_nothing_is_written_anew)
+    with pytest.raises(Violation):
+        Search(plans, 0, rules, hidden_behind_silence()).run()
