@@ -80,9 +80,7 @@ def parse_arguments(arguments: list[str] | None) -> Arguments:
     parser.add_argument("--admin-fd", type=int, default=-1, help="one for /metrics, /healthz and /readyz")
     parser.add_argument("--ready-fd", type=int, help="a pipe on which to say READY")
     found = parser.parse_args(arguments)
-    return Arguments(
-        found.config, found.name, found.listen_fd, found.tls_fd, found.admin_fd, found.ready_fd
-    )
+    return Arguments(found.config, found.name, found.listen_fd, found.tls_fd, found.admin_fd, found.ready_fd)
 
 
 async def serve(said: Arguments, settings: Settings, lifecycle: Lifecycle) -> None:
