@@ -83,8 +83,9 @@ class Deletions:
     ) -> Deletion:
         """Make a delete marker; while versioning is suspended it takes the place of the null version."""
         if precondition is not None:
-            looked_up = await self._look_ups.look_up(places.path)
-            precondition(None if looked_up is None else looked_up[0])
+            found = await self._look_ups.find(places, versioning)
+            seen = self._look_ups.live_or_marker
+            precondition(None if found is None else seen(places.path, found.entry, versioning))
         replaced: StoredObject | None = None
         if versioning is Versioning.SUSPENDED:
             null = await find(self._nodes, places.key(None))
@@ -99,7 +100,9 @@ class Deletions:
         if precondition is None:
             stamp = await write_object(self._nodes, places.path, updates, looked_up=True)
         else:
-            judge = self._look_ups.judged(places.path, versioning, precondition)
+            judge = self._look_ups.judged(
+                places.path, versioning, precondition, self._look_ups.live_or_marker
+            )
             won = await write_object_if(self._nodes, places.path, places.key(None), judge, updates)
             assert won is not None, "the judge of a precondition raises or says yes"
             stamp = won

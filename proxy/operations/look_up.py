@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from model.containers import Versioning
 from model.entry import Entry, Kind
 from model.errors import DeleteMarkerFound, NoSuchObject, NoSuchVersion
 from model.names import HIDDEN, NULL_VERSION, ContainerPath, ObjectPath
+from model.objects import ObjectRecord
 from model.retention import may_delete
 from model.stamp import Stamp, parse_version_id, stamp_ms
 from model.versions import current_of, id_of
@@ -86,15 +89,25 @@ class LookUps:
             raise NoSuchVersion(f"{path.name} has no version {version}")
         raise NoSuchObject(path.name)
 
-    def judged(self, path: ObjectPath, versioning: Versioning, precondition: Precondition) -> Judge:
-        """Return what holds a precondition against the current version of a settled state."""
+    def judged(
+        self,
+        path: ObjectPath,
+        versioning: Versioning,
+        precondition: Precondition,
+        seen: Callable[[ObjectPath, Entry, Versioning], StoredObject | None] | None = None,
+    ) -> Judge:
+        """Return what holds a precondition against the current version of a settled state.
+
+        `seen` makes of its entry what the precondition is called with; `live` by default.
+        """
+        show = seen or self.live
 
         async def judge(state: tuple[Entry, ...]) -> bool:
             if versioning is Versioning.OFF:
                 entry = next((one for one in state if not one.suffix), None)
             else:
                 entry = current_of(state)
-            precondition(None if entry is None else self.live(path, entry, versioning))
+            precondition(None if entry is None else show(path, entry, versioning))
             return True
 
         return judge
@@ -111,6 +124,14 @@ class LookUps:
             if delete_at * 1000 <= now_ms and may_delete(stored.sides, now_ms):
                 return None
         return stored
+
+    def live_or_marker(self, path: ObjectPath, entry: Entry, versioning: Versioning) -> StoredObject | None:
+        """Return an entry as `live` does, but a delete marker as an object without bytes or ETag."""
+        if entry.kind is not Kind.MARKER:
+            return self.live(path, entry, versioning)
+        nothing = ObjectRecord(path.account, path.container, path.name, 0, "", "")
+        version = id_of(entry) if entry.suffix else NULL_VERSION
+        return StoredObject(path, nothing, entry.stamp, entry.stamp, {}, version, True)
 
 
 def parse_version(version: str | None) -> Stamp | None:

@@ -67,9 +67,16 @@ def delete_precondition(*, etag: str, size: str, modified: str) -> Precondition 
         raise S3Error("InvalidArgument", "The size to match is not a number")
     modified_s = _parse_time(modified) if modified else None
     matched = read_conditions(Headers((("if-match", etag),)) if etag else Headers())
-    return _precondition(
+    holds = _precondition(
         Conditions(if_match=matched.if_match, if_size=int(size) if size else None, if_modified_at=modified_s)
     )
+
+    def check(stored: StoredObject | None) -> None:
+        # What is gone already is as the client wants it, as at AWS; a marker is something else to match.
+        if stored is not None:
+            holds(stored)
+
+    return check
 
 
 def _parse_time(text: str) -> int:

@@ -269,3 +269,21 @@ def test_clients_at_once_each_read_what_they_wrote(colony: Colony, bucket: str) 
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_delete_marker_does_not_meet_a_condition_on_what_it_hides(s3: Any) -> None:
+    bucket = f"m-{uuid.uuid4().hex}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    etag = s3.put_object(Bucket=bucket, Key="k", Body=b"1")["ETag"]
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.delete_object(Bucket=bucket, Key="k", IfMatch='"other"')
+    assert s3.delete_object(Bucket=bucket, Key="k", IfMatch=etag)["DeleteMarker"]
+    for condition in ({"IfMatch": etag}, {"IfMatchSize": 1}):
+        with pytest.raises(ClientError, match="PreconditionFailed"):
+            s3.delete_object(Bucket=bucket, Key="k", **condition)
+    assert s3.delete_object(Bucket=bucket, Key="k", IfMatch="*")["DeleteMarker"]
+    listed = s3.list_object_versions(Bucket=bucket)
+    for one in [*listed["Versions"], *listed["DeleteMarkers"]]:
+        s3.delete_object(Bucket=bucket, Key="k", VersionId=one["VersionId"])
+    s3.delete_bucket(Bucket=bucket)

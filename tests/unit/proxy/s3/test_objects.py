@@ -196,3 +196,8 @@ def test_each_answer_bears_a_request_id(client: Client) -> None:
     refused = client("GET", "/bucket/absent")
     assert refused.text("RequestId") == refused.headers["x-amz-request-id"]
     assert refused.text("Resource") == "/bucket/absent"
+
+
+def test_a_condition_of_deletion_is_met_by_absence(client: Client) -> None:
+    for headers in ({"if-match": "*"}, {"if-match": '"other"'}, {"x-amz-if-match-size": "7"}):
+        assert client("DELETE", "/bucket/absent", headers=headers).status == 204
