@@ -121,8 +121,8 @@ pytest: venv ## Only the tests (PYTEST_ARGS= PYTEST_WORKERS=)
 	@$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: lint
-lint: venv ## ruff
-	@$(BIN)/ruff check --quiet . && echo "lint: clean"
+lint: venv ## ruff: rules and format
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && echo "lint: clean"
 
 .PHONY: types
 types: venv ## mypy --strict

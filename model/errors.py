@@ -1,5 +1,7 @@
 """Every error that crosses a package boundary, in one tree that knows no HTTP. Pure.
 
+The tree:
+
     ColonnadeError
     ├── BadRequest               the caller asks for something that cannot be
     │   ├── InvalidName          a name outside the limits
