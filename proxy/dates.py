@@ -16,6 +16,7 @@ from typing import Final
 from model.stamp import Stamp
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_HYBRIDS_A_SECOND: Final = 1000 << 16
 _ISO: Final = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d):?(\d\d)(?::?(\d\d)(?:\.(\d+))?)?)?(Z|[+-]\d\d:?\d\d)?$"
 )
@@ -48,24 +49,24 @@ def whole_seconds_up(moment_ms: int) -> int:
 def iso_micros(moment_us: int) -> str:
     """Return a moment as Swift's listings write it: `2013-06-04T05:22:55.123450`, without a zone."""
     whole_s, rest_us = divmod(moment_us, 1_000_000)
-    return f"{_iso_seconds(whole_s)}.{rest_us:06}"
+    return f"{iso_second(whole_s)}.{rest_us:06}"
 
 
 def iso_of_stamp(stamp: Stamp) -> str:
     """Return the moment of a stamp as `iso_micros` writes it."""
-    return iso_of_hybrid(int.from_bytes(stamp[:8], "big"))
+    hybrid = int.from_bytes(stamp[:8], "big")
+    return f"{iso_second(hybrid // _HYBRIDS_A_SECOND)}.{iso_fraction(hybrid):06}"
 
 
-def iso_of_hybrid(hybrid: int) -> str:
-    """Return the moment of a stamp's first 64 bits, milliseconds and counter, as `iso_micros` writes it."""
-    whole_s, rest_ms = divmod(hybrid >> 16, 1000)
-    return f"{_iso_seconds(whole_s)}.{rest_ms * 1000 + ((hybrid & 0xFFFF) * 1000 >> 16):06}"
+def iso_fraction(hybrid: int) -> int:
+    """Return the microseconds into its second of a stamp's first 64 bits, milliseconds and counter."""
+    return hybrid % _HYBRIDS_A_SECOND * 1000 >> 16
 
 
 def iso_millis(moment_ms: int) -> str:
     """Return a moment as S3's listings write it: `2013-06-04T05:22:55.123Z`."""
     whole_s, rest_ms = divmod(moment_ms, 1000)
-    return f"{_iso_seconds(whole_s)}.{rest_ms:03}Z"
+    return f"{iso_second(whole_s)}.{rest_ms:03}Z"
 
 
 def decimal_seconds(moment_us: int) -> str:
@@ -95,5 +96,6 @@ def parse_iso(text: str) -> int | None:
 
 # A listing's names were mostly written within few seconds of one another.
 @lru_cache(maxsize=4096)
-def _iso_seconds(moment_s: int) -> str:
+def iso_second(moment_s: int) -> str:
+    """Return a second as `iso_micros` begins with it."""
     return (_EPOCH + timedelta(seconds=moment_s)).strftime("%Y-%m-%dT%H:%M:%S")

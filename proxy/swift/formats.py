@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -11,10 +10,10 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from model.entry import ROW_HEAD
 from model.listing import Listed, RawRow, unpack_listed
 from model.names import decode_name
-from proxy.dates import iso_of_hybrid, iso_of_stamp
+from model.usual_rows import CUTS, is_usual
+from proxy.dates import iso_fraction, iso_of_stamp, iso_second
 from proxy.swift.errors import Refused
 
 MANIFEST_ETAG: Final = "manifest_etag"
@@ -36,13 +35,10 @@ class Format(Enum):
 
 
 _BY_PARAMETER: Final = {"json": Format.JSON, "xml": Format.XML}
-_unpack_usual: Final = struct.Struct(">xQ8xQI").unpack_from
-"""Of model.entry's row head: the hybrid time of the stamp, the size, the bytes of the value."""
-_HEAD_BYTES: Final = ROW_HEAD.size
-_USUAL_ETAG: Final = b"\x93\xd9\x20"
-"""How the value of a usual row begins: an array of three, the first a text of 32 bytes."""
-_ETAG_AT: Final = _HEAD_BYTES + len(_USUAL_ETAG)
-_TAIL_AT: Final = _ETAG_AT + 32
+_HYBRIDS_A_SECOND: Final = 1000 << 16
+_COUNTER_OF_MICROSECOND: Final = 66
+_MILLIS: Final = tuple(b"%03d000" % number for number in range(1000))
+_PLAIN_NAMES: Final = bytes(code for code in range(ord(" "), ord("~") + 1) if code not in b'"\\')
 _XML_HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
@@ -117,37 +113,71 @@ def plain_listing(names: Iterable[str]) -> bytes:
     return (text + "\n").encode("utf-8", "surrogateescape") if text else b""
 
 
-def json_objects(items: Iterable[RawRow]) -> bytes:
+def json_objects(items: Sequence[RawRow]) -> bytes:
     """Return a container's listing in JSON, from rows and common prefixes as `model.listing` pages them.
 
-    The usual row, an MD5 ETag and nothing extra, is cut out of its bytes: 1,000 of them pass here on
-    each page, and their content types are few.
+    The usual row is cut out of its bytes and goes into the answer as bytes: 1,000 of them pass here on each
+    page. What is said of a row's kind and of its second is written once for all the rows that share them.
     """
-    lines = []
-    tails: dict[bytes, str] = {}
-    for item in items:
-        name, row = item
-        if not row:
-            lines.append(f'{{"subdir": {quote(decode_name(name))}}}')
-            continue
-        hybrid, size, value_bytes = _unpack_usual(row)
-        if row[_HEAD_BYTES:_ETAG_AT] != _USUAL_ETAG or len(row) != _HEAD_BYTES + value_bytes:
-            lines.append(_json_object(unpack_listed(item)))
-            continue
-        tail = row[_TAIL_AT:]
-        content_type = tails.get(tail)
-        if content_type is None:
-            listed = unpack_listed(item)
-            if listed.extra:
-                lines.append(_json_object(listed))
+    # Names as nearly all are: JSON has nothing to escape in any of them.
+    plain = not b"".join([name for name, _ in items]).translate(None, _PLAIN_NAMES)
+    lines: list[bytes] = []
+    kinds: dict[bytes, _Described] = {}
+    last_head: bytes | None = None
+    last_tail: bytes | None = None
+    for name, row in items:
+        hybrid, size, head, etag, tail = CUTS[len(row)](row)
+        if tail != last_tail or head != last_head:
+            kind = _kind_of(row, head, tail, kinds)
+            if kind is None:
+                lines.append(_json_item(name, row))
                 continue
-            content_type = tails[tail] = quote(listed.content_type)
-        shown, etag = quote(name.decode("utf-8", "surrogateescape")), row[_ETAG_AT:_TAIL_AT].decode()
+            last_head, last_tail, described = head, tail, kind
         lines.append(
-            f'{{"name": {shown}, "hash": "{etag}", "bytes": {size}, '
-            f'"content_type": {content_type}, "last_modified": "{iso_of_hybrid(hybrid)}"}}'
+            b'{"name": "%b", "hash": "%b", "bytes": %d%b%b"}'
+            % (
+                name if plain else quote(decode_name(name))[1:-1].encode(),
+                etag,
+                size,
+                described[hybrid // _HYBRIDS_A_SECOND],
+                # A counter so small adds no microsecond to the milliseconds before it.
+                _MILLIS[(hybrid >> 16) % 1000]
+                if hybrid & 0xFFFF < _COUNTER_OF_MICROSECOND
+                else b"%06d" % iso_fraction(hybrid),
+            )
         )
-    return f"[{', '.join(lines)}]".encode()
+    return b"[%b]" % b", ".join(lines)
+
+
+class _Described(dict[int, bytes]):
+    """Of rows of one kind, by the second of their writing: what stands between the size and the fraction."""
+
+    def __init__(self, content_type: str) -> None:
+        super().__init__()
+        self._start = f', "content_type": {quote(content_type)}, "last_modified": "'
+
+    def __missing__(self, moment_s: int) -> bytes:
+        text = self[moment_s] = f"{self._start}{iso_second(moment_s)}.".encode()
+        return text
+
+
+def _kind_of(row: bytes, head: bytes, tail: bytes, kinds: dict[bytes, _Described]) -> _Described | None:
+    """Return what rows of a kind share, or None for a row that is to be shown by itself."""
+    if not is_usual(head, tail):
+        return None
+    kind = kinds.get(tail)
+    if kind is None:
+        listed = unpack_listed((b"", row))
+        if MANIFEST_ETAG in listed.extra:
+            return None
+        kind = kinds[tail] = _Described(listed.content_type)
+    return kind
+
+
+def _json_item(name: bytes, row: bytes) -> bytes:
+    if row:
+        return _json_object(unpack_listed((name, row))).encode()
+    return f'{{"subdir": {quote(decode_name(name))}}}'.encode()
 
 
 def _json_object(listed: Listed) -> str:
