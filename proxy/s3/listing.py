@@ -11,9 +11,9 @@ from typing import Final
 from model.listing import Listed, Page, Query, unpack_listed
 from model.names import ContainerPath, decode_name
 from model.objects import OF_PARTS, STORAGE_CLASS, SUM
-from model.stamp import stamp_ms
+from model.usual_rows import CUTS, is_usual
 from proxy.auth.query import encode
-from proxy.dates import iso_millis
+from proxy.dates import iso_second
 from proxy.s3 import xml_write
 from proxy.s3.call import Call
 from proxy.s3.errors import invalid_argument
@@ -22,6 +22,7 @@ from proxy.s3.names import check_listing_name
 Show = Callable[[str], str]
 
 _PLAIN_ROW: Final = "<StorageClass>STANDARD</StorageClass>"
+_HYBRIDS_A_SECOND: Final = 1000 << 16
 _MILLIS: Final = tuple(f"{number:03}Z" for number in range(1000))
 _PLAIN_NAMES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/"
 
@@ -69,35 +70,51 @@ async def fetch_page(call: Call, path: ContainerPath, wanted: Wanted, marker: by
 
 
 def rows(page: Page, show: Show, *, more: str = "") -> tuple[str, str]:
-    """Return the Contents and the CommonPrefixes of a page; `more` goes into each Contents."""
+    """Return the Contents and the CommonPrefixes of a page; `more` goes into each Contents.
+
+    The usual row is cut out of its bytes: 1,000 of them pass here on each page.
+    """
     # Names as nearly all are: nothing to encode or to escape in any of them.
     plain = not b"".join([name for name, _ in page.items]).translate(None, _PLAIN_NAMES)
     contents, prefixes = [], []
-    second_ms, second = -1000, ""
-    described: dict[tuple[object, object], str] = {}
-    for item in page.items:
-        if not item[1]:
-            prefixes.append(show(decode_name(item[0])))
+    seconds = _Seconds()
+    ends: dict[bytes, str] = {}
+    last_head: bytes | None = None
+    last_tail: bytes | None = None
+    end = ""
+    for name, row in page.items:
+        hybrid, size, head, md5, tail = CUTS[len(row)](row)
+        if tail == last_tail and head == last_head:
+            etag = md5.decode()
+        elif not row:
+            prefixes.append(show(decode_name(name)))
             continue
-        row = unpack_listed(item)
-        name, stamp, size, etag, _, extra = row
-        modified_ms = stamp_ms(stamp)
-        rest_ms = modified_ms - second_ms
-        if not 0 <= rest_ms < 1000:
-            rest_ms = modified_ms % 1000
-            second_ms = modified_ms - rest_ms
-            second = iso_millis(second_ms)[:-4]
-        tail = _PLAIN_ROW
-        if extra:
-            # Few kinds of rows make up a page.
-            kind = extra.get(SUM), extra.get(STORAGE_CLASS)
-            tail = described.get(kind) or described.setdefault(kind, describe_row(row))
+        elif is_usual(head, tail):
+            last_head, last_tail, etag = head, tail, md5.decode()
+            end = ends.get(tail) or ends.setdefault(tail, more + _described(unpack_listed((b"", row))))
+        else:
+            listed = unpack_listed((name, row))
+            hybrid, size, etag = int.from_bytes(listed.stamp[:8], "big"), listed.size, listed.etag
+            last_tail, end = None, more + _described(listed)
+        second, millis = seconds[hybrid // _HYBRIDS_A_SECOND], _MILLIS[(hybrid >> 16) % 1000]
         contents.append(
-            f"<Contents><Key>{name if plain else show(name)}</Key>"
-            f"<LastModified>{second}{_MILLIS[rest_ms]}</LastModified>"
-            f"<ETag>&quot;{etag}&quot;</ETag><Size>{size}</Size>{more}{tail}</Contents>"
+            f"<Contents><Key>{name.decode() if plain else show(decode_name(name))}</Key>"
+            f"<LastModified>{second}{millis}</LastModified>"
+            f"<ETag>&quot;{etag}&quot;</ETag><Size>{size}</Size>{end}</Contents>"
         )
     return "".join(contents), xml_write.common_prefixes(prefixes)
+
+
+class _Seconds(dict[int, str]):
+    """By the second, how a moment within it begins."""
+
+    def __missing__(self, moment_s: int) -> str:
+        text = self[moment_s] = f"{iso_second(moment_s)}."
+        return text
+
+
+def _described(row: Listed) -> str:
+    return describe_row(row) if row.extra else _PLAIN_ROW
 
 
 def describe_row(row: Listed) -> str:
