@@ -26,13 +26,13 @@ HERE = Path(__file__).parent / "swift_suite"
 SUITE = Path(sys.prefix) / "swift-suite"
 # The suite wipes what its accounts hold: each half has accounts of its own, and both run at once.
 HALVES = {
-    "input": ("test_input_errors.py",),
-    "rest": tuple(
-        f"test_{name}.py"
-        for name in (
-            *("conditional_writes", "mpu", "object", "object_checksums", "object_lock"),
-            *("request_target_style", "service", "versioning"),
-        )
+    "framing": ("test_input_errors.py", "test_mpu.py", "test_service.py", "test_versioning.py"),
+    "rest": (
+        "test_conditional_writes.py",
+        "test_object.py",
+        "test_object_checksums.py",
+        "test_object_lock.py",
+        "test_request_target_style.py",
     ),
 }
 USERS = (("tester", "admin"), ("tester2", "admin"), ("tester3", "other"))
