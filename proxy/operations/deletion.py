@@ -86,6 +86,9 @@ class Deletions:
             found = await self._look_ups.find(places, versioning)
             seen = self._look_ups.live_or_marker
             precondition(None if found is None else seen(places.path, found.entry, versioning))
+            if found is None:
+                # Who deletes what fits a condition wants nothing done where nothing is.
+                return Deletion()
         replaced: StoredObject | None = None
         if versioning is Versioning.SUSPENDED:
             null = await find(self._nodes, places.key(None))

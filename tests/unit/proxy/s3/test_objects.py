@@ -201,3 +201,12 @@ def test_each_answer_bears_a_request_id(client: Client) -> None:
 def test_a_condition_of_deletion_is_met_by_absence(client: Client) -> None:
     for headers in ({"if-match": "*"}, {"if-match": '"other"'}, {"x-amz-if-match-size": "7"}):
         assert client("DELETE", "/bucket/absent", headers=headers).status == 204
+
+
+def test_a_condition_met_by_absence_makes_no_delete_marker(client: Client) -> None:
+    enable = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+    assert client("PUT", "/bucket?versioning", enable).status == 200
+    gone = client("DELETE", "/bucket/absent", headers={"if-match": "*"})
+    assert gone.status == 204
+    assert "x-amz-delete-marker" not in gone.headers
+    assert b"<DeleteMarker>" not in client("GET", "/bucket?versions").body
