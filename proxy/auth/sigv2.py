@@ -10,6 +10,7 @@ user guide.
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ _SUBRESOURCES: Final = frozenset(
     )
 )
 _CARRIED_IN_QUERY: Final = ("content-md5", "content-type")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,17 @@ def with_query_headers(query: Pairs, headers: Headers) -> Sequence[tuple[str, st
     carried = [
         (name, value)
         for name, value in query
-        if (name.startswith("x-amz-") or name in _CARRIED_IN_QUERY) and name not in headers
+        if (name.startswith("x-amz-") or name in _CARRIED_IN_QUERY)
+        # A line end in a name would make one header of two that were signed.
+        and _HEADER_NAME.fullmatch(name)
+        and name not in headers
     ]
     return [*headers.raw(), *carried]
+
+
+def covers(name: str) -> bool:
+    """Whether the signature covers a parameter of the query."""
+    return name in _SUBRESOURCES
 
 
 def check_time(claim: Claim, now_ms: int) -> None:

@@ -29,7 +29,7 @@ from proxy.s3.actions import (
 )
 from proxy.s3.call import Call
 from proxy.s3.errors import S3Error
-from proxy.s3.facts import More, more_of_upload, tags_of_upload
+from proxy.s3.facts import More, more_of_upload, more_of_version, tags_of_upload
 from proxy.s3.judging import (
     Deed,
     all_permit,
@@ -238,7 +238,8 @@ async def enter_to_delete(call: Call) -> tuple[ContainerPath, Callable[[str, str
         raise S3Error("AccessDenied")
 
     def allows(key: str, version: str) -> bool:
-        return permits(call, container, Deed(DELETE_OBJECT, key, bool(version)), Permission.WRITE)
+        deed = Deed(DELETE_OBJECT, key, bool(version), more=more_of_version(version))
+        return permits(call, container, deed, Permission.WRITE)
 
     return path, allows
 

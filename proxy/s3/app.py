@@ -23,13 +23,14 @@ from proxy.auth.sigv4 import (
 from proxy.http.messages import Headers, Request, Response
 from proxy.identity.users import S3Key, User
 from proxy.s3 import xml_write
+from proxy.s3.actions import ACTIONS
 from proxy.s3.buckets import BucketNames
 from proxy.s3.call import Call, KeyDirectory, Services, Settings, VersionTwo
 from proxy.s3.cross_origin import headers_for
 from proxy.s3.errors import S3Error, to_s3
 from proxy.s3.handlers import VERBS
 from proxy.s3.names import read_address
-from proxy.s3.router import methods, route
+from proxy.s3.router import Level, methods, route
 
 if TYPE_CHECKING:
     from proxy.operations.colony import Colony
@@ -95,6 +96,8 @@ class S3App:
         call = Call(self._services, request, operation, address.bucket, address.key, query)
         if preflight:
             return call
+        if version2 is not None and version2.carrier is Carrier.QUERY:
+            _check_selection(call, level)
         if version2 is not None:
             call.user = await self._authenticate_version2(request, version2, pairs, address.resource)
         elif (claim := read_claim(pairs, headers)) is not None:
@@ -167,3 +170,14 @@ class S3App:
             ids=(request.id, self._host_id),
         )
         return Response(error.status, headers, body)
+
+
+def _check_selection(call: Call, level: Level) -> None:
+    """Refuse a request presigned by version 2 that a parameter without a signature makes another one.
+
+    Who was given such an address could else turn an upload into a lock, say. Raises S3Error AccessDenied.
+    """
+    signed = {name: value for name, value in call.query.items() if sigv2.covers(name)}
+    meant = route(call.request.method, level, signed, call.request.headers)
+    if meant is None or ACTIONS.get(meant) != ACTIONS.get(call.operation) or call.operation not in ACTIONS:
+        raise S3Error("AccessDenied", "The signature does not cover the parameter that names the operation")

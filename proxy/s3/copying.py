@@ -12,11 +12,13 @@ from proxy.ranges import Span, parse_range
 from proxy.s3 import encryption
 from proxy.s3.access import Deed, check_object, enter_to_read, may_also
 from proxy.s3.acl import Permission
-from proxy.s3.actions import GET_OBJECT, GET_OBJECT_TAGGING, PUT_OBJECT_TAGGING
+from proxy.s3.actions import GET_OBJECT, GET_OBJECT_TAGGING, PUT_OBJECT_TAGGING, Action
 from proxy.s3.call import Call
 from proxy.s3.conditional import check_source
 from proxy.s3.errors import S3Error, invalid_argument
+from proxy.s3.facts import more_of_version
 from proxy.s3.names import check_key
+from proxy.s3.segments import check_segments
 from proxy.s3.versions import absent, check_version_id, show_version
 
 
@@ -54,8 +56,9 @@ async def open_source(call: Call, source: SourceName) -> OpenObject:
         )
     except (NoSuchObject, NoSuchVersion) as error:
         raise await _absent_source(call, path, guard, error, source.key) from None
-    deeds = [Deed(GET_OBJECT, source.key, source.version is not None)]
+    deeds = [_deed(GET_OBJECT, source)]
     await check_object(call, guard, opened.stored, Permission.READ, deeds=deeds)
+    await check_segments(call, opened.stored)
     if opened.locked is not None:
         raise opened.locked
     check_source(call.request.headers, opened.stored)
@@ -75,6 +78,11 @@ async def _absent_source(
     return S3Error(found.code)
 
 
+def _deed(action: Action, source: SourceName) -> Deed:
+    """Return an action on the source; a version in the query would be the target's."""
+    return Deed(action, source.key, source.version is not None, more=more_of_version(source.version))
+
+
 def show_source_version(opened: OpenObject) -> list[tuple[str, str]]:
     """Return the header that tells which version was copied, where the bucket has versions."""
     return show_version(opened.stored, "x-amz-copy-source-version-id")
@@ -85,7 +93,7 @@ async def check_tags_copied(
 ) -> None:
     """Let on who may read the tags of the source and set those of the target. Raises S3Error AccessDenied."""
     _, guard = await enter_to_read(call, source.bucket)
-    deeds = [Deed(GET_OBJECT_TAGGING, source.key, source.version is not None)]
+    deeds = [_deed(GET_OBJECT_TAGGING, source)]
     await check_object(call, guard, opened.stored, None, deeds=deeds)
     if not await may_also(call, target, PUT_OBJECT_TAGGING, wanted=Permission.WRITE):
         raise S3Error("AccessDenied")

@@ -59,8 +59,8 @@ _TAGGING: Final = "x-amz-tagging"
 _EXISTING_TAG: Final = "s3:existingobjecttag/"
 _REQUEST_TAG: Final = "s3:requestobjecttag/"
 
-More = Mapping[str, Sequence[str]]
-"""Condition keys, lower case, that a verb knows better than the headers do."""
+More = Mapping[str, Sequence[str] | None]
+"""Condition keys, lower case, that a verb knows better than headers and query do; None where it has none."""
 
 
 def said_of_new(headers: Headers) -> dict[str, str]:
@@ -77,6 +77,11 @@ def more_of_upload(said: Mapping[str, str]) -> More:
 def tags_of_upload(said: Mapping[str, str]) -> Mapping[str, str] | None:
     """Return the tags that the beginning of an upload asked for, None where it asked for none."""
     return tags.from_header(said[_TAGGING]) if _TAGGING in said else None
+
+
+def more_of_version(version: str | None) -> More:
+    """Return the condition key of a version that something else than the query names, or does not name."""
+    return {"s3:versionid": (version,) if version else None}
 
 
 class Facts:
@@ -153,7 +158,11 @@ def _tag(held: Mapping[str, str], name: str) -> Sequence[str] | None:
 
 def _copy_source(call: Call) -> str | None:
     text = call.request.headers.get("x-amz-copy-source")
-    return decode(text.partition("?")[0]).removeprefix("/") if text else None
+    if not text:
+        return None
+    bucket, slash, key = decode(text.partition("?")[0]).removeprefix("/").partition("/")
+    # Policies name buckets alone: who names the account too copies from the same one.
+    return bucket.rpartition(":")[2] + slash + key
 
 
 def _auth_type(call: Call) -> str | None:

@@ -9,6 +9,7 @@ from proxy.s3.access import check_object, enter_to_read
 from proxy.s3.acl import Permission
 from proxy.s3.call import Call
 from proxy.s3.expiration import show_expiration
+from proxy.s3.segments import check_segments
 from proxy.s3.verbs.head_object import describe
 from proxy.s3.versions import absent, wanted_version
 
@@ -26,6 +27,7 @@ async def get_object(call: Call) -> Response:
         raise await absent(call, path, guard, error) from None
     stored = opened.stored
     await check_object(call, guard, stored, Permission.READ)
+    await check_segments(call, stored)
     if opened.locked is not None:
         raise opened.locked
     span, response = describe(call, stored)
