@@ -72,8 +72,8 @@ def index_scan(store: Store, digest: bytes, *, reverse: bool) -> Scan:
     assert last is not None
 
     def scan(start: bytes, end: bytes | None, limit: int) -> Sequence[RawRow]:
-        rows = store.rows(head + start, last if end is None else head + end, limit, reverse=reverse)
-        return [(key[KEY_HEAD_BYTES:], row) for key, row in rows]
+        last_key = last if end is None else head + end
+        return store.rows(head + start, last_key, limit, reverse=reverse, cut_bytes=KEY_HEAD_BYTES)
 
     return scan
 

@@ -149,9 +149,9 @@ class MemoryStore:
         return None if kept is None else Held(kept.entry, len(kept.payload), kept)
 
     def rows(
-        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False
+        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False, cut_bytes: int = 0
     ) -> list[tuple[bytes, bytes]]:
-        """Return (key, row) with start <= key < end, at most limit."""
+        """Return (key less `cut_bytes`, row) with start <= key < end, at most limit."""
         self._refuse_if_failed()
         low, high = bisect_left(self._keys, start), bisect_left(self._keys, end)
         places = range(high - 1, low - 1, -1) if reverse else range(low, high)
@@ -161,7 +161,7 @@ class MemoryStore:
                 break
             kept = self._kept[self._keys[place]]
             if not kept.lost:
-                found.append((kept.entry.key, kept.entry.to_row()))
+                found.append((kept.entry.key[cut_bytes:], kept.entry.to_row()))
         return found
 
     def read_now(self, held: Held, offset: int, length: int) -> Buffer | None:

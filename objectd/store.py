@@ -194,12 +194,13 @@ class Store(Protocol):
         """
 
     def rows(
-        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False
+        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False, cut_bytes: int = 0
     ) -> list[tuple[bytes, bytes]]:
         """Return (key, row) with start <= key < end, in key order (reversed: last first), at most limit.
 
         Rows are in the form of model.entry, without location. Entries whose payload was lost are
-        left out, here and in the digests, so that replicas see the difference.
+        left out, here and in the digests, so that replicas see the difference. The first `cut_bytes` of
+        each key are left off.
         """
 
     def read_now(self, held: Held, offset: int, length: int) -> Buffer | None:

@@ -115,15 +115,17 @@ class Index:
     # -- reading
 
     def rows(
-        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False
+        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False, cut_bytes: int = 0
     ) -> list[tuple[bytes, bytes]]:
-        """Return (key, row) with start <= key < end; rows without location, lost ones left out."""
+        """Return (key less `cut_bytes`, row) with start <= key < end; no locations, no lost ones."""
         start, end = max(start, _TABLES_START), min(end, TABLES_END)
         found: list[tuple[bytes, bytes]] = []
         if limit <= 0 or start >= end:
             return found
         if start[0] == end[0] == Table.INDEX:
-            return self._bare_rows(start, end, limit, reverse=reverse)
+            if reverse:
+                return self._bare_rows_backward(start, end, limit, cut_bytes)
+            return self._bare_rows(start, end, limit, cut_bytes)
         items = self._db.items(backwards=reverse, from_key=end if reverse else start)
         for key, value in items:
             if reverse:
@@ -135,25 +137,28 @@ class Index:
                 break
             kind = value[-1]
             if kind != LOST_TYPE:
-                found.append((key, value[: -TRAILER_BYTES[kind]]))
+                found.append((key[cut_bytes:], value[: -TRAILER_BYTES[kind]]))
                 if len(found) >= limit:
                     break
         return found
 
-    def _bare_rows(self, start: bytes, end: bytes, limit: int, *, reverse: bool) -> list[tuple[bytes, bytes]]:
+    def _bare_rows(self, start: bytes, end: bytes, limit: int, cut_bytes: int) -> list[tuple[bytes, bytes]]:
         """Return rows of one index, which have no payload, hence trailers of one length.
 
         A page of 1,000 rows passes here on each listing: RocksDB keeps to the end, one loop cuts.
         """
-        if reverse:
-            # RocksDB starts at `end` itself, if it is there, and goes on below `start`.
-            found = self._db.items(backwards=True, from_key=end)
-            rows = [(key, value[:-BARE_TRAILER_BYTES]) for key, value in islice(found, limit + 1)]
-            return [row for row in rows if start <= row[0] < end][:limit]
         bounds = ReadOptions()
         bounds.set_iterate_upper_bound(end)
         found = self._db.items(from_key=start, read_opt=bounds)
-        return [(key, value[:-BARE_TRAILER_BYTES]) for key, value in islice(found, limit)]
+        return [(key[cut_bytes:], value[:-BARE_TRAILER_BYTES]) for key, value in islice(found, limit)]
+
+    def _bare_rows_backward(
+        self, start: bytes, end: bytes, limit: int, cut_bytes: int
+    ) -> list[tuple[bytes, bytes]]:
+        # RocksDB starts at `end` itself, if it is there, and goes on below `start`.
+        found = islice(self._db.items(backwards=True, from_key=end), limit + 1)
+        rows = [(key[cut_bytes:], value[:-BARE_TRAILER_BYTES]) for key, value in found if start <= key < end]
+        return rows[:limit]
 
     def values(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, value) of the rows with start <= key < end as they were at the call."""

@@ -188,12 +188,12 @@ class DiskStore:
         return Held(current.entry, current.at.payload_bytes, current.at)
 
     def rows(
-        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False
+        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False, cut_bytes: int = 0
     ) -> list[tuple[bytes, bytes]]:
-        """Return (key, row) with start <= key < end, at most limit. Raises DeviceFailed."""
+        """Return (key less `cut_bytes`, row) with start <= key < end, at most limit. Raises DeviceFailed."""
         engine = self._serving()
         try:
-            return engine.index.rows(start, end, limit, reverse=reverse)
+            return engine.index.rows(start, end, limit, reverse=reverse, cut_bytes=cut_bytes)
         except Exception as error:
             raise self._index_failed(error) from error
 

@@ -275,6 +275,10 @@ def test_rows_come_in_order_with_bounds_and_limit(bench: Bench) -> None:
         assert store.rows(start + b"n010", start + b"n020", 100) == rows[10:20]
         assert store.rows(start + b"n010", start + b"n020", 100, reverse=True) == rows[10:20][::-1]
         assert store.rows(start + b"n010\0", start + b"n020\0", 100, reverse=True) == rows[11:21][::-1]
+        for reverse in (False, True):
+            whole = store.rows(start, end, 7, reverse=reverse)
+            cut = store.rows(start, end, 7, reverse=reverse, cut_bytes=len(start))
+            assert cut == [(key[len(start) :], row) for key, row in whole]
         assert store.rows(end, start, 10) == []
         assert store.rows(start, end, 0) == []
 

@@ -84,10 +84,10 @@ class FaultyStore:
         return self.inner.get(key)
 
     def rows(
-        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False
+        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False, cut_bytes: int = 0
     ) -> list[tuple[bytes, bytes]]:
         """Pass on."""
-        return self.inner.rows(start, end, limit, reverse=reverse)
+        return self.inner.rows(start, end, limit, reverse=reverse, cut_bytes=cut_bytes)
 
     def read(self, held: Held, offset: int, length: int) -> AsyncIterator[Buffer]:
         """Pass on."""

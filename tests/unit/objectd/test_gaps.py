@@ -56,10 +56,10 @@ class CountingStore(MemoryStore):
     rows_read = 0
 
     def rows(
-        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False
+        self, start: bytes, end: bytes, limit: int, *, reverse: bool = False, cut_bytes: int = 0
     ) -> list[tuple[bytes, bytes]]:
         """Count what the store answers."""
-        found = super().rows(start, end, limit, reverse=reverse)
+        found = super().rows(start, end, limit, reverse=reverse, cut_bytes=cut_bytes)
         self.rows_read += len(found)
         return found
 
