@@ -9,7 +9,7 @@ from typing import Final
 
 from model.containers import Versioning
 from model.entry import Entry, Kind, only_sides
-from model.errors import NoSuchVersion
+from model.errors import Denied, NoSuchVersion
 from model.names import HIDDEN, NULL_VERSION, ContainerPath, ObjectPath, version_of_key
 from model.objects import (
     EXPIRES,
@@ -21,6 +21,7 @@ from model.objects import (
     row_value,
     unpack_posted,
 )
+from model.retention import may_delete
 from model.stamp import Stamp, just_after, stamp_ms, version_id
 from proxy.encryption.key_manager import KeyManager, NoKeys
 from proxy.encryption.sealed import SSE, Seal
@@ -193,9 +194,12 @@ class Objects:
         return StoredObject(path, record, stamp, stamp, of_new, named, versioning is not Versioning.OFF)
 
     async def post_object(self, path: ObjectPath, posted: PostedMetadata) -> StoredObject:
-        """Replace an object's metadata, leaving its bytes. Raises NoSuchObject."""
+        """Replace an object's metadata, leaving its bytes. Raises NoSuchObject, Denied of a locked one."""
         for _ in range(POSTS_MAX):
             stored, found = await self.look_ups.readable(path)
+            if stored.sides and not may_delete(stored.sides, stamp_ms(self.nodes.clock.next())):
+                # Metadata is part of a version, and may even say whose bytes Swift reads in its place.
+                raise Denied("the object is locked")
             # The update replaces the one before it: so it carries the type along that this one has set.
             # The type of the data itself is left to the data, which may be replaced at this moment.
             before = found.entry.sides.get(POSTED)

@@ -119,6 +119,25 @@ def test_a_default_locks_what_either_api_writes(s3: Any, colony: Colony) -> None
     empty(s3, bucket)
 
 
+def test_the_metadata_of_a_locked_version_is_changed_through_neither_api(
+    s3: Any, locked: str, colony: Colony
+) -> None:
+    held = s3.put_object(
+        Bucket=locked, Key="metadata", Body=b"own", Metadata={"a": "1"}, ObjectLockLegalHoldStatus="ON"
+    )
+    named = {"Bucket": locked, "Key": "metadata", "VersionId": held["VersionId"]}
+    swift = swiftclient.Connection(colony.swift_auth, colony.swift_user, colony.swift_key)
+    posted = {"X-Object-Meta-A": "2", "Content-Type": "text/html", "X-Object-Manifest": f"{locked}/other"}
+    with pytest.raises(swiftclient.ClientException) as refused:
+        swift.post_object(locked, "metadata", posted)
+    assert refused.value.http_status == 403
+    assert s3.head_object(**named)["Metadata"] == {"a": "1"}
+    assert swift.get_object(locked, "metadata")[1] == b"own"
+    s3.put_object_legal_hold(**named, LegalHold={"Status": "OFF"})
+    swift.post_object(locked, "metadata", {"X-Object-Meta-A": "2"})
+    assert s3.head_object(**named)["Metadata"] == {"a": "2"}
+
+
 def test_what_rules_will_end_is_told_on_the_way(s3: Any, locked: str) -> None:
     filters = {"Filter": {"Prefix": "logs/"}, "Status": "Enabled"}
     rules = [
