@@ -6,17 +6,19 @@ from dataclasses import dataclass
 
 from model.errors import Absent, NoSuchObject, NoSuchVersion
 from model.names import ContainerPath
+from model.objects import TAGS
 from proxy.auth.query import decode
 from proxy.operations.types import BodySource, Container, HeldBody, OpenObject, StreamedBody
 from proxy.ranges import Span, parse_range
-from proxy.s3 import encryption
-from proxy.s3.access import Deed, check_object, enter_to_read, may_also
+from proxy.s3 import encryption, tags
+from proxy.s3.access import Deed, check_object, enter_to_read
 from proxy.s3.acl import Permission
-from proxy.s3.actions import GET_OBJECT, GET_OBJECT_TAGGING, PUT_OBJECT_TAGGING, Action
+from proxy.s3.actions import GET_OBJECT, GET_OBJECT_TAGGING, PUT_OBJECT, PUT_OBJECT_TAGGING, Action
 from proxy.s3.call import Call
 from proxy.s3.conditional import check_source
 from proxy.s3.errors import S3Error, invalid_argument
 from proxy.s3.facts import more_of_version
+from proxy.s3.judging import all_permit
 from proxy.s3.names import check_key
 from proxy.s3.segments import check_segments
 from proxy.s3.versions import absent, check_version_id, show_version
@@ -95,7 +97,12 @@ async def check_tags_copied(
     _, guard = await enter_to_read(call, source.bucket)
     deeds = [_deed(GET_OBJECT_TAGGING, source)]
     await check_object(call, guard, opened.stored, None, deeds=deeds)
-    if not await may_also(call, target, PUT_OBJECT_TAGGING, wanted=Permission.WRITE):
+    # Judged by the tags that go along: those of a header count for nothing beside them.
+    asked = tags.unpack(opened.stored.sides.get(TAGS, b""))
+    deeds = [Deed(action, call.key, request_tags=asked) for action in (PUT_OBJECT, PUT_OBJECT_TAGGING)]
+    if all_permit(call, await call.colony.container(target), deeds, Permission.WRITE):
+        return
+    if not all_permit(call, await call.colony.container(target, fresh=True), deeds, Permission.WRITE):
         raise S3Error("AccessDenied")
 
 

@@ -57,3 +57,15 @@ def test_a_denied_source_of_copies_is_denied_however_it_is_named(world: World, s
     condition = {"Condition": {"StringLike": {"s3:x-amz-copy-source": "secret/*"}}}
     put_policy(world, statement("Deny", "s3:PutObject", **condition))
     assert world.admin("PUT", "/bucket/copy", headers={"x-amz-copy-source": source}).code == "AccessDenied"
+
+
+def test_tags_that_a_copy_brings_along_are_judged_and_not_those_of_a_header(world: World) -> None:
+    member = world.user("acme", "member", "member")
+    world.admin("PUT", "/bucket/tagged", headers={"x-amz-tagging": "class=secret"})
+    condition = {"Condition": {"StringEquals": {"s3:RequestObjectTag/class": "public"}}}
+    freely = statement("Allow", ["s3:GetObject", "s3:GetObjectTagging", "s3:PutObject"])
+    put_policy(world, freely, statement("Allow", "s3:PutObjectTagging", **condition))
+    copy = {"x-amz-copy-source": "bucket/tagged", "x-amz-tagging": "class=public"}
+    assert member("PUT", "/bucket/copy", headers=copy).code == "AccessDenied"
+    replaced = {**copy, "x-amz-tagging-directive": "REPLACE"}
+    assert member("PUT", "/bucket/copy", headers=replaced).status == 200
