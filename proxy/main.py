@@ -25,7 +25,7 @@ from model.errors import Unavailable
 from proxy.access_log import AccessLog
 from proxy.app import ProxyApp
 from proxy.connect import Entrance, connect_colony
-from proxy.encryption.defaults import AES256, BucketEncryption
+from proxy.encryption.defaults import AES256, BucketEncryption, CustomerKeys
 from proxy.encryption.local_keys import LocalKeys
 from proxy.health import Health
 from proxy.http.protocol import HttpSettings
@@ -35,8 +35,8 @@ from proxy.identity.directory import Directory
 from proxy.metrics import RequestMetrics
 from proxy.operations.colony import Colony
 from proxy.s3.app import S3App
-from proxy.s3.call import CustomerKeys, VersionTwo
 from proxy.s3.call import Settings as S3Settings
+from proxy.s3.call import VersionTwo
 from proxy.swift.api import SwiftApi
 from proxy.swift.limits import DEFAULT_LIMITS, Limits
 from ring import loader

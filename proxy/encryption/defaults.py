@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 import msgpack
@@ -19,6 +20,13 @@ AWS_KMS: Final = "aws:kms"
 CUSTOMER_KEYS: Final = "SSE-C"
 """The one encryption type that a bucket can refuse."""
 _FORMAT_VERSION: Final = 1
+
+
+class CustomerKeys(Enum):
+    """Over which connections customers may send their keys."""
+
+    TLS_ONLY = "TLS only"
+    ANY = "any"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from model.names import ContainerPath, ObjectPath
 from proxy.auth.sigv4 import Claim, Seal
-from proxy.encryption.defaults import BucketEncryption
+from proxy.encryption.defaults import BucketEncryption, CustomerKeys
 from proxy.http.messages import Request, Response
 from proxy.identity.users import S3Key, User
 from proxy.s3.buckets import BucketNames
@@ -41,13 +41,6 @@ class VersionTwo(Enum):
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
-
-
-class CustomerKeys(Enum):
-    """Over which connections customers may send their keys."""
-
-    TLS_ONLY = "TLS only"
-    ANY = "any"
 
 
 @dataclass(frozen=True, slots=True)

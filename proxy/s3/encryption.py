@@ -20,12 +20,12 @@ from proxy.encryption.defaults import (
     AES256,
     AWS_KMS,
     CUSTOMER_KEYS,
+    CustomerKeys,
     default_seal,
     encryption_of,
     plain_key_id,
 )
 from proxy.encryption.sealed import OWN_KEY, ETags, Mode, Seal, sealed_of
-from proxy.s3.call import CustomerKeys
 from proxy.s3.errors import S3Error, invalid_argument
 
 if TYPE_CHECKING:

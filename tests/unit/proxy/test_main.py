@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 
 from kit.settings import ProxySettings, Settings
-from proxy.encryption.defaults import AES256, BucketEncryption
+from proxy.encryption.defaults import AES256, BucketEncryption, CustomerKeys
 from proxy.main import customer_keys, default_encryption
-from proxy.s3.call import CustomerKeys
 
 
 def settings(proxy: ProxySettings) -> Settings:

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from proxy.encryption.defaults import BucketEncryption
-from proxy.s3.call import CustomerKeys, Settings
+from proxy.encryption.defaults import BucketEncryption, CustomerKeys
+from proxy.s3.call import Settings
 from tests.unit.proxy.s3.client import Client, World
 
 SSE = "x-amz-server-side-encryption"
