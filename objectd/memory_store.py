@@ -244,7 +244,7 @@ class MemoryStore:
             and write.payload is not None
         )
         if merged is current and not heals:
-            if write.origin is Origin.REPAIR and not (held is not None and held.lost):
+            if write.origin is not Origin.CLIENT and not (held is not None and held.lost):
                 self._quarantine.pop(entry.key, None)
             return written
         if merged is not current:
@@ -264,6 +264,8 @@ class MemoryStore:
         """Return the outcome of a write that a promise refuses, or of a promise that its object hides."""
         entry = write.entry
         if entry.table is Table.OBJECT:
+            if write.origin is Origin.FILL and write.ballot is None:
+                return None
             promised = self._kept.get(promise_key(entry.digest))
             stamp = promised.entry.stamp if promised is not None else None
             if refuses(entry, ours, stamp, write.ballot):

@@ -27,7 +27,7 @@ from objectd.service_state import NodeState
 from objectd.store import Buffer, Origin, Outcome, Store, Write, Written
 
 _FAILED: Final = Written(Outcome.FAILED, ZERO)
-_ORIGINS: Final = {int(origin): origin for origin in Origin}
+_ORIGINS: Final = {int(origin): origin for origin in (Origin.CLIENT, Origin.REPAIR)}
 _POSITIVE_MAX: Final = Outcome.KNOWN
 _SETTINGS_TABLES: Final = (Table.CONTAINER, Table.ACCOUNT)
 _UNTAKEN: Final = (Outcome.FULL, Outcome.FAILED)
@@ -100,12 +100,14 @@ class Commits:
                     joined.take(device, index, _FAILED)
                     continue
                 write = shared
+                if shared.origin is Origin.REPAIR and device not in readable:
+                    write = replace(shared, origin=Origin.FILL, encoded=[])
                 if staged is not None:
                     staging = self._stagings.take(device, staged.get(device))
                     if staging is None:
                         joined.take(device, index, _FAILED)
                         continue
-                    write = replace(shared, payload=staging, encoded=[])
+                    write = replace(write, payload=staging, encoded=[])
                 lane = lanes.get(device)
                 if lane is None:
                     lane = lanes[device] = ([], [])

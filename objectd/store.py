@@ -48,10 +48,13 @@ class Outcome(IntEnum):
 
 
 class Origin(IntEnum):
-    """Who asks for a write; a repair neither checks guards nor stays pending."""
+    """Who asks for a write; only a client's checks guards and stays pending."""
 
     CLIENT = 1
     REPAIR = 2
+    FILL = 3
+    """A repair of a device that fills: whatever it promised is lost, and it has no vote, so no promise bars
+    what brings it level with the others. Nodes make it of a repair; it is never sent."""
 
 
 @dataclass(frozen=True, slots=True)

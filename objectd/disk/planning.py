@@ -188,7 +188,8 @@ class Group:
         entry = write.entry
         table = entry.key[0]
         if table == Table.OBJECT:
-            if write.ballot is None and not self._may_have_promised(entry.key):
+            is_unbound = write.origin is Origin.FILL or not self._may_have_promised(entry.key)
+            if write.ballot is None and is_unbound:
                 return None
             promised = self._promised(entry.digest)
             stamp = promised.entry.stamp if promised is not None else None
@@ -212,7 +213,7 @@ class Group:
             return Outcome.FULL
         if len(entry.key) > KEY_BYTES_MAX:
             return Outcome.FAILED
-        if write.origin is Origin.REPAIR:
+        if write.origin is not Origin.CLIENT:
             return None
         if write.guard is not None and not self._is_live(write.guard):
             return Outcome.NO_CONTAINER

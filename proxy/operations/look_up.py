@@ -131,7 +131,7 @@ class LookUps:
             return self.live(path, entry, versioning)
         nothing = ObjectRecord(path.account, path.container, path.name, 0, "", "")
         version = id_of(entry) if entry.suffix else NULL_VERSION
-        return StoredObject(path, nothing, entry.stamp, entry.stamp, {}, version, True)
+        return StoredObject(path, nothing, entry.stamp, entry.stamp, {}, version, True, is_marker=True)
 
 
 def parse_version(version: str | None) -> Stamp | None:

@@ -109,6 +109,8 @@ class StoredObject:
     """The id by which this version is asked for: "null", or that of `stamp`."""
     is_versioned_container: bool = False
     """Whether versioning was ever turned on where the object is, so that clients are told the id."""
+    is_marker: bool = False
+    """Whether it stands for a delete marker; only preconditions of deletions ever see one."""
 
     @property
     def created_ms(self) -> int:

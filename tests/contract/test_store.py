@@ -574,6 +574,17 @@ def test_a_promise_refuses_what_is_older_and_takes_what_is_newer(bench: Bench) -
     bench.run(claim)
 
 
+def test_no_promise_bars_what_fills_a_device(bench: Bench) -> None:
+    async def claim(store: Store) -> None:
+        assert await outcome(store, _promise(1, 20)) is Outcome.STORED
+        filling = replace(put(1, 15, b"from another home"), origin=Origin.FILL, guard=None)
+        assert await outcome(store, filling) is Outcome.STORED
+        assert await payload_of(store, object_key(1)) == b"from another home"
+        assert await outcome(store, put(1, 16, b"a client's")) is Outcome.PROMISED
+
+    bench.run(claim)
+
+
 def test_under_a_ballot_only_the_very_promise_lets_a_write_in(bench: Bench) -> None:
     async def claim(store: Store) -> None:
         balloted = replace(put(1, 20, b"won"), ballot=stamp(20))

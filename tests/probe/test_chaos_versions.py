@@ -3,9 +3,6 @@
 The bucket keeps versions and encrypts by default; parts and conditions are in the load. The length of the
 storm is COLONNADE_CHAOS_SECONDS (default 15). A failure prints the seed; COLONNADE_CHAOS_SEED repeats its
 choices.
-
-No device is emptied: one that fills refuses versions older than a promise that it was given (decision 9,
-known limits).
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Harmed(enum.Enum):
     TWO = "two"
     """Bits flip on one device, another is emptied: some objects have a single good copy left."""
     ONE = "one"
-    """Bits flip on one device, and none is emptied: every object has two good copies all the time."""
+    """Bits flip on one device, which is emptied later: every object has two good copies all the time."""
 
 
 class StormWriter(Protocol):
@@ -106,16 +106,16 @@ def empty_folder(device: Path) -> int:
 def storm(
     colony: Colony, chance: random.Random, stop: threading.Event, *, seconds: float, harmed: Harmed
 ) -> dict[str, int]:
-    """Kill a random process every one to three seconds; flip bits on one device, empty another."""
+    """Kill a random process every one to three seconds; flip bits on one device, empty that or another."""
     devices = sorted(path for path in (colony.data / "devices").iterdir() if path.is_dir())
     emptied, flipped = chance.sample(devices, 2)
+    if harmed is Harmed.ONE:
+        flipped = emptied
     began = time.monotonic()
     harms: list[tuple[float, str, Callable[[], int]]] = [
         (0.4, "bits flipped", lambda: flip_bits(flipped, chance, FLIPPED_RECORDS)),
         (0.6, "device emptied", lambda: empty_folder(emptied)),
     ]
-    if harmed is Harmed.ONE:
-        harms.pop()
     done: dict[str, int] = {}
     while (passed := time.monotonic() - began) < seconds:
         while harms and passed > harms[0][0] * seconds:

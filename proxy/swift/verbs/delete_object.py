@@ -32,7 +32,7 @@ async def delete_object(call: Call) -> Response:
 
 def _there_and(precondition: Precondition | None) -> Precondition:
     def there(stored: StoredObject | None) -> None:
-        if stored is None:
+        if stored is None or stored.is_marker:
             raise NoSuchObject("there is no such object")
         if precondition is not None:
             precondition(stored)

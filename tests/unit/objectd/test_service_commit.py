@@ -11,7 +11,7 @@ from model.stamp import ZERO
 from objectd.contract import Confirmation
 from objectd.memory_store import MemoryStore
 from objectd.recent_ballots import RecentBallots
-from objectd.store import Outcome, Store
+from objectd.store import Origin, Outcome, Store
 from tests.support.faulty_store import FaultyStore
 from tests.support.objectd_node import (
     EPOCH,
@@ -210,6 +210,19 @@ def test_a_device_that_fills_promises_nothing_and_takes_nothing_under_a_ballot(t
             balloted = write_of(entry, (0, 1))._replace(ballot=stamp(5))
             ((*done,),) = await node.client.commit([balloted], epoch=EPOCH)
             assert {one.device: one.outcome for one in done} == {0: Outcome.STORED, 1: Outcome.FAILED}
+
+    asyncio.run(run())
+
+
+def test_repairs_of_a_device_that_fills_pass_the_promises_it_was_given(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with serving(tmp_path) as node:
+            entry = object_entry("o", stamp(5))
+            await node.client.prepare(entry.digest, (0, 1), stamp(9), epoch=EPOCH)
+            node.state.readable.pop(1)
+            repair = write_of(entry, (0, 1))._replace(origin=Origin.REPAIR)
+            ((*done,),) = await node.client.commit([repair], epoch=EPOCH)
+            assert {one.device: one.outcome for one in done} == {0: Outcome.PROMISED, 1: Outcome.STORED}
 
     asyncio.run(run())
 
