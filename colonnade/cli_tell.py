@@ -6,7 +6,9 @@ import asyncio
 import importlib.metadata
 import json
 import platform
+import signal
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -64,17 +66,20 @@ def status(data: Path, as_json: bool, watch: bool) -> None:
 
 def _watch(folder: Folder, *, as_json: bool) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_COLUMNS)
+    stop = threading.Event()
+    # Else asyncio would cancel what is being gathered, and a call that ends at that moment swallows it.
+    before = signal.signal(signal.SIGINT, lambda number, frame: stop.set())
     try:
-        while True:
+        while not stop.is_set():
             found = asyncio.run(gather_status(folder))
             if as_json:
                 click.echo(json.dumps(found, ensure_ascii=False))
             else:
                 console.clear()
                 console.print(render_status(found))
-            time.sleep(_WATCH_S)
-    except KeyboardInterrupt:
-        return
+            stop.wait(_WATCH_S)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @click.command()
