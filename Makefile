@@ -106,7 +106,7 @@ STAMP_JAVASCRIPT := $(VENV)/.stamp-javascript
 javascript: venv ## Install the AWS SDK for JavaScript, where npm and its registry are reached
 	@if [ ! $(STAMP_JAVASCRIPT) -nt $(JAVASCRIPT_LOCK) ]; then \
 		mkdir -p $(VENV)/javascript && cp $(dir $(JAVASCRIPT_LOCK))package*.json $(VENV)/javascript/ \
-		&& npm ci --prefix $(VENV)/javascript --silent --no-audit --no-fund --ignore-scripts \
+		&& timeout 120 npm ci --fetch-retries 1 --fetch-timeout 30000 --prefix $(VENV)/javascript --silent --no-audit --no-fund --ignore-scripts \
 		&& touch $(STAMP_JAVASCRIPT) || echo "not installed: the AWS SDK for JavaScript"; fi
 
 .PHONY: up
